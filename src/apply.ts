@@ -1,0 +1,271 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { milliseconds } from './config/schema.ts';
+import { excludePaths, trackedPaths } from './files/exclude.ts';
+import { findShared } from './files/isolation.ts';
+import { placeFile } from './files/place.ts';
+import type { Journal } from './ledger/journal.ts';
+import type { StepRecord } from './ledger/record.ts';
+import { errorMessage, Failure } from './outcome.ts';
+import { type Plan, type PlannedFile, type PlannedResource, type PlannedStep, resourceType } from './plan.ts';
+import type { Reporter } from './report/reporter.ts';
+import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
+import { runGraph, type Task } from './steps/graph.ts';
+import { endLeftover } from './steps/process-group.ts';
+import { runCommand } from './steps/run-command.ts';
+
+/** What a plan is carried out in. */
+export interface World {
+  worktreePath: string;
+  mainPath: string | null;
+  commonDir: string;
+  journal: Journal;
+  report: Reporter;
+  signal: AbortSignal;
+  facts: CommandFacts;
+  /** Folder of the worktree's logs. */
+  logs: string;
+  /** Variables that the worktrees are meant to share. */
+  shared: ReadonlySet<string>;
+}
+
+/** Which part of a plan to carry out. */
+export interface ApplyOptions {
+  /** `files`: all but steps, for a set-up that goes on in the background. `background`: only the background steps. */
+  part: 'all' | 'files' | 'background';
+  /** Only this step, whether or not it succeeded before. */
+  step?: string;
+  /** Run steps again that succeeded before. */
+  force?: boolean;
+}
+
+/** Lines of a failed step's log that are shown. */
+const TAIL_LINES = 20;
+
+/**
+ * Carries out a plan: copied files, resources, rendered files, steps, each as soon as what it needs is done. Everything is
+ * written to the journal before it takes effect.
+ * @returns whether all of it succeeded
+ */
+export async function applyPlan(plan: Plan, world: World, options: ApplyOptions): Promise<boolean> {
+  const { journal, report } = world;
+  for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
+  const background = (step: PlannedStep) => step.spec.background === true;
+  const steps = plan.steps.filter((step) =>
+    options.step === undefined ? background(step) === (options.part === 'background') : step.name === options.step,
+  );
+  const tasks = [
+    ...(options.part === 'background' ? [] : await preparations(plan, world)),
+    ...(options.part === 'files' ? [] : steps.map((step) => stepTask(step, plan, world, options))),
+  ];
+  const ends = await runGraph(tasks.map((task) => guarded(task, report)));
+  report.close();
+  for (const { name } of steps) {
+    const end = ends.get(`step ${name}`);
+    if (end === 'waiting') {
+      recordStep(world, name, { state: 'waiting', key: '', ms: null, process: null });
+      report.same(name, 'not run: something that it needs failed');
+    }
+  }
+  return [...ends.values()].every((end) => end === 'done');
+}
+
+/** An expected failure of a task is said and fails the task; anything else is a bug and is thrown. */
+function guarded(task: Task, report: Reporter): Task {
+  return {
+    ...task,
+    async run() {
+      try {
+        return await task.run();
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        report.fail(task.id.replace(/^(resource|step) /, ''), error.message);
+        return false;
+      }
+    },
+  };
+}
+
+async function preparations(plan: Plan, world: World): Promise<Task[]> {
+  const { worktreePath } = world;
+  const outputs = [...plan.copied, ...plan.rendered].map((file) => file.path);
+  const owned = plan.resources.flatMap(({ resolved }) => resolved.made.path ?? []);
+  const { tracked, envFiles } = await trackedPaths(worktreePath, [...outputs, ...owned]);
+  const isTracked = (name: string) => tracked.has(name) || [...tracked].some((other) => other.startsWith(`${name}/`));
+  const warnings: string[] = [];
+  const place = async (files: PlannedFile[]) => {
+    for (const file of files) warnings.push(...(await placeOne(file, plan, world, isTracked(file.path))));
+    return true;
+  };
+  return [
+    { id: 'copied', needs: [], run: () => place(plan.copied) },
+    ...plan.resources.map(
+      (resource): Task => ({ id: `resource ${resource.name}`, needs: ['copied'], run: () => makeResource(resource, world) }),
+    ),
+    {
+      id: 'rendered',
+      needs: ['copied', ...plan.resources.map(({ name }) => `resource ${name}`)],
+      async run() {
+        await place(plan.rendered);
+        const files = [
+          ...envFiles,
+          ...plan.rendered.filter(({ spec }) => spec.action !== 'template').map((file) => file.path),
+          ...rootEnvFiles(worktreePath),
+          ...plan.copied.map((file) => file.path).filter((name) => path.basename(name).startsWith('.env')),
+        ];
+        warnings.push(
+          ...findShared({
+            worktree: worktreePath,
+            files,
+            variables: plan.variables,
+            carry: plan.carry,
+            mainPath: world.mainPath,
+            shared: world.shared,
+          }),
+        );
+        await keepStatusClean(world, [...outputs, ...owned.flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`])]);
+        world.journal.append({ event: 'warnings', warnings });
+        for (const warning of warnings) world.report.warn(warning);
+        return true;
+      },
+    },
+  ];
+}
+
+async function placeOne(file: PlannedFile, plan: Plan, world: World, tracked: boolean): Promise<string[]> {
+  const { journal, report, worktreePath, mainPath, signal } = world;
+  try {
+    const placed = await placeFile({
+      file,
+      worktree: worktreePath,
+      main: mainPath,
+      carry: plan.carry,
+      before: journal.record.files[file.path],
+      tracked,
+      salt: journal.record.id,
+      signal,
+    });
+    if (JSON.stringify(journal.record.files[file.path]) !== JSON.stringify(placed.record))
+      journal.append({ event: 'file', path: file.path, file: placed.record });
+    if (placed.record.state === 'written') report.done(file.path, placed.detail);
+    else if (placed.record.state !== 'missing') report.same(file.path, placed.detail);
+    return placed.warnings;
+  } catch (error) {
+    journal.append({
+      event: 'file',
+      path: file.path,
+      file: { action: file.spec.action, state: 'failed', digests: journal.record.files[file.path]?.digests ?? {} },
+    });
+    throw error;
+  }
+}
+
+async function makeResource({ name, spec, resolved, create }: PlannedResource, world: World): Promise<boolean> {
+  const { journal, report, signal, worktreePath, mainPath } = world;
+  if (!create) {
+    report.same(name, resolved.detail);
+    return true;
+  }
+  const type = resourceType(spec.type);
+  const effects = { worktreePath, mainPath: mainPath ?? worktreePath, signal };
+  if (!journal.record.resources[name] && type.present(resolved, effects)) {
+    // It was there before us: used as it is, and never recorded as ours, so never destroyed.
+    report.same(name, `${resolved.detail}, there already and left as it is`);
+    return true;
+  }
+  journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'creating', made: resolved.made } });
+  if (type.durable) journal.sync();
+  const start = Date.now();
+  const { detail } = await type.create(spec, resolved, effects);
+  journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'ready', made: resolved.made } });
+  report.done(name, detail, spec.type === 'port' ? undefined : Date.now() - start);
+  return true;
+}
+
+function rootEnvFiles(worktree: string): string[] {
+  return fs.readdirSync(worktree).filter((name) => name.startsWith('.env'));
+}
+
+/** `git status` in the new worktree shows nothing of what was put there. */
+async function keepStatusClean({ commonDir, worktreePath }: World, paths: string[]): Promise<void> {
+  const there = paths.filter(
+    (name) => fs.lstatSync(path.join(worktreePath, name), { throwIfNoEntry: false }) || /-(wal|shm|journal)$/.test(name),
+  );
+  const tracked = await trackedPaths(worktreePath, there);
+  await excludePaths(
+    commonDir,
+    worktreePath,
+    there.filter((name) => !tracked.tracked.has(name)),
+  );
+}
+
+const busy = new Set<string>();
+
+function stepTask(step: PlannedStep, plan: Plan, world: World, options: ApplyOptions): Task {
+  return {
+    id: `step ${step.name}`,
+    needs: step.needs,
+    async run() {
+      busy.add(step.name);
+      world.report.busy([...busy]);
+      try {
+        return await runStep(step, plan, world, options.force === true || options.step === step.name);
+      } finally {
+        busy.delete(step.name);
+        world.report.busy([...busy]);
+      }
+    },
+  };
+}
+
+async function runStep({ name, spec, key, done }: PlannedStep, plan: Plan, world: World, force: boolean): Promise<boolean> {
+  const { report, signal, worktreePath, facts, logs } = world;
+  if (done && !force) {
+    report.same(name, `${spec.run}  (done before)`);
+    return true;
+  }
+  const lacking = spec.when?.exists.find((needed) => !fs.existsSync(path.join(worktreePath, needed)));
+  if (lacking !== undefined) {
+    recordStep(world, name, { state: 'skipped', key, ms: null, process: null });
+    report.same(name, `skipped: there is no ${lacking}`);
+    return true;
+  }
+  const cwd = path.join(worktreePath, spec.cwd ?? '.');
+  if (!fs.existsSync(cwd)) throw new Failure(`its folder ${spec.cwd} does not exist`);
+  const log = path.join(logs, `${name}.log`);
+  fs.rmSync(log, { force: true });
+  const start = Date.now();
+  for (let attempt = 0; ; attempt += 1) {
+    recordStep(world, name, { state: 'running', key, ms: null, process: null });
+    const env = commandEnvironment(facts, spec.variables ? plan.variables : {}, spec.env);
+    const started = (mark: object) => recordStep(world, name, { state: 'running', key, ms: null, process: JSON.stringify(mark) });
+    const result = await runCommand({ run: spec.run, cwd, env, timeoutMs: milliseconds(spec.timeout), log, signal, started });
+    const ms = Date.now() - start;
+    recordStep(world, name, { state: result.ok ? 'ok' : 'failed', key, ms, process: null });
+    if (result.ok) {
+      report.done(name, spec.run, ms);
+      return true;
+    }
+    if (attempt < spec.retries && !signal.aborted) {
+      report.warn(`${name}: ${result.why}, trying again (${attempt + 1} of ${spec.retries})`);
+      continue;
+    }
+    report.fail(name, `${spec.run}: ${result.why}`);
+    if (!signal.aborted) report.text(tail(log));
+    return false;
+  }
+}
+
+function recordStep({ journal }: World, name: string, step: StepRecord): void {
+  journal.append({ event: 'step', name, step });
+}
+
+/** The end of a log, indented. */
+export function tail(log: string): string {
+  try {
+    const lines = fs.readFileSync(log, 'utf8').trimEnd().split('\n').slice(-TAIL_LINES);
+    return lines.map((line) => `    ${line.slice(0, 400)}`).join('\n');
+  } catch (error) {
+    return `    (its log cannot be read: ${errorMessage(error)})`;
+  }
+}

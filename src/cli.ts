@@ -1,0 +1,113 @@
+#!/usr/bin/env node
+import process from 'node:process';
+import { errorMessage, Failure } from './outcome.ts';
+
+const EXAMPLES: Record<string, string> = {
+  install: '$ npx coppice install            once in a clone; best as "prepare": "coppice install || true"',
+  up: '$ git coppice up                 in a worktree: to be sure that it is ready\n  $ git coppice up feature         from anywhere in the repository\n  $ git coppice up --step seed     only this step, again',
+  down: '$ git coppice down feature',
+  remove: '$ git coppice remove feature',
+  gc: '$ git coppice gc --dry-run',
+  status: '$ git coppice status\n  $ git coppice status --json | jq ".worktrees[].url"',
+  env: '$ eval "$(git coppice env)"\n  $ git coppice env --json',
+  run: '$ git coppice run -- npm run dev',
+  logs: '$ git coppice logs install',
+  check: '$ npx coppice check              in CI: judges the file, never the machine',
+};
+
+/** The hook takes no detour through the command line's parser. */
+async function main(argv: string[]): Promise<number> {
+  const [verb, first = '', second = ''] = argv;
+  if (verb === 'hook') return (await import('./commands/up.ts')).hook();
+  if (verb === 'go-on') return (await import('./commands/up.ts')).goOn(first, second);
+  return parse(argv);
+}
+
+async function parse(argv: string[]): Promise<number> {
+  const { Command, CommanderError, Option } = await import('commander');
+  const { VERSION } = await import('./version.ts');
+  let code = 0;
+  const end = async (result: Promise<number>) => {
+    code = await result;
+  };
+  const program = new Command('coppice')
+    .description(
+      'One repository, many worktrees, each with its own ports, databases, env files and dependencies.\nWorktrees are added with plain `git worktree add`; worktree.config.yaml says what each gets.',
+    )
+    .version(VERSION)
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureHelp({ showGlobalOptions: false });
+  const verb = (usage: string, description: string) => {
+    const name = usage.split(' ', 1)[0] ?? '';
+    return program
+      .command(usage)
+      .description(description)
+      .addHelpText('after', `\nExample:\n  ${EXAMPLES[name] ?? ''}`);
+  };
+
+  verb('install', 'install the git hook, the launcher and the alias `git coppice` in this clone')
+    .option('--uninstall', 'undo it')
+    .action(async (options) => end((await import('./commands/install.ts')).install(options)));
+  verb('up [worktree]', 'set a worktree up; the same result however often; resumes after a failure; waits for a set-up that runs')
+    .option('--dry-run', 'say what would be done, and change nothing')
+    .option('--step <name>', 'of the steps, only this one, again')
+    .option('--force', 'run steps again that succeeded before')
+    .action(async (worktree, options) => end((await import('./commands/up.ts')).up(worktree, options)));
+  verb('down [worktree]', 'run its teardown and give its resources back; files stay, and so does its slot')
+    .option('--force', 'even when the worktree is locked')
+    .action(async (worktree, options) => end((await import('./commands/down.ts')).down(worktree, options)));
+  verb('remove <worktree>', 'teardown, `git worktree remove`, and everything that it held; refuses what git refuses')
+    .option('--force', 'even with changes that are not committed')
+    .action(async (worktree, options) => end((await import('./commands/remove.ts')).remove(worktree, options)));
+  verb('gc', 'give back, now, what belongs to worktrees that are gone')
+    .option('--dry-run', 'say what would be given back, and change nothing')
+    .option('--all', 'in every repository known on this machine')
+    .option('--merged', 'also name worktrees whose branch is merged')
+    .option('--forget <repository>', 'give up a repository that is gone for good')
+    .addOption(new Option('--expired', 'only what `keep:` no longer keeps').hideHelp())
+    .action(async (options) => end((await import('./commands/gc.ts')).gc(options)));
+  verb('status', 'every worktree: state, slot, URL, databases, what listens, how long its set-up took')
+    .option('--json', 'as JSON on stdout')
+    .option('--watch', 'again every second')
+    .action(async (options) => end((await import('./commands/status.ts')).status(options)));
+  verb('env [worktree]', "print a worktree's variables for a shell")
+    .option('--json', 'as JSON')
+    .option('--dotenv', 'as an env file')
+    .action(async (worktree, options) => end((await import('./commands/env.ts')).env(worktree, options)));
+  verb('run <command> [args...]', "run a command with this worktree's variables; passes on its exit code, 125 when it could not start")
+    .passThroughOptions()
+    .action(async (command, args) => end((await import('./commands/run.ts')).run(command, args)));
+  verb('logs [step]', 'what a step printed')
+    .option('-f, --follow', 'go on printing what is added')
+    .option('--worktree <worktree>', 'of another worktree')
+    .action(async (step, options) => end((await import('./commands/logs.ts')).logs(step, options)));
+  verb('check [folder]', 'judge worktree.config.yaml, for CI and editors')
+    .option('--json', 'as JSON on stdout')
+    .action(async (folder, options) => end((await import('./commands/check.ts')).check(folder, options)));
+
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? 0 : 2;
+  }
+  return code;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof Failure) {
+    process.stderr.write(
+      `${error.message
+        .split('\n')
+        .map((line) => line)
+        .join('\n')}\n`,
+    );
+    process.exitCode = error.exitCode;
+  } else {
+    process.stderr.write(`coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,114 @@
+import type { Config } from '../config/schema.ts';
+import { gather } from '../gather.ts';
+import type { Place, Worktree } from '../git/worktrees.ts';
+import { claimsOf, type WorktreeClaims } from '../ledger/claims.ts';
+import { type Journal, openJournal } from '../ledger/journal.ts';
+import { type Ownership, tryOwn } from '../ledger/owner.ts';
+import { Failure } from '../outcome.ts';
+import { planSetUp } from '../plan.ts';
+import { openReporter, type Reporter } from '../report/reporter.ts';
+import { factsOf, logsFolder, type Registered, register, requireConfig } from '../set-up.ts';
+import { duration } from '../steps/run-command.ts';
+import { destroyResources, releasePorts, runTeardown, withdrawFiles } from '../take-down.ts';
+import { interruptible } from './interrupt.ts';
+import { findTarget, recordOf } from './target.ts';
+
+/** `coppice down [worktree]`: teardown and resources go; files stay, less our block; the slot stays. */
+export async function down(argument: string | undefined, options: { force?: boolean }): Promise<number> {
+  const report = await openReporter();
+  const { place, worktree } = await findTarget(argument, 'down');
+  if (worktree.locked && !options.force)
+    throw new Failure(`${worktree.path} is locked, so nothing of it is destroyed. \`git worktree unlock\` first, or say \`--force\`.`);
+  if (recordOf(place.repository.commonDir, worktree) === null) {
+    report.text('This worktree was never set up: there is nothing to take down.');
+    return 0;
+  }
+  return interruptible(async (signal) => {
+    const start = Date.now();
+    const opened = await openRecord(place, worktree, 'down', signal, report);
+    try {
+      const ok = await tearDown(opened, place, worktree, report, signal);
+      if (signal.aborted) return 1;
+      await destroyResources(opened.journal, worktree.path, report);
+      withdrawFiles(opened.journal, worktree.path, report);
+      releasePorts(opened.journal, opened.claims);
+      opened.journal.append({ event: 'end', at: new Date().toISOString(), state: 'down', ms: Date.now() - start });
+      opened.journal.sync();
+      report.text(ok ? `down in ${duration(Date.now() - start)}` : 'down, but a teardown command failed');
+      return ok ? 0 : 1;
+    } finally {
+      opened.journal.close();
+      opened.ownership.release();
+    }
+  });
+}
+
+/** A worktree's record, held by this process. */
+export interface OpenedRecord extends Registered {
+  journal: Journal;
+  claims: WorktreeClaims;
+  ownership: Ownership;
+}
+
+/** Takes a worktree's record, waiting for whoever has it. */
+export async function openRecord(
+  place: Place,
+  worktree: Worktree & { adminDir: string },
+  verb: string,
+  signal: AbortSignal,
+  report: Reporter,
+): Promise<OpenedRecord> {
+  const registered = register(place, worktree.adminDir);
+  let said = false;
+  for (;;) {
+    const attempt = tryOwn(registered.folder, verb);
+    if ('held' in attempt) {
+      const { folder, worktreeId, repositoryId, state } = registered;
+      const journal = openJournal(folder, worktreeId, repositoryId);
+      return {
+        ...registered,
+        journal,
+        claims: claimsOf(state, folder, worktreeId, { path: worktree.path, repository: repositoryId }),
+        ownership: attempt.held,
+      };
+    }
+    if (!said) report.text(`waiting for the \`${attempt.by.verb}\` that process ${attempt.by.pid} runs in this worktree`);
+    said = true;
+    if (signal.aborted) throw new Failure('interrupted');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Runs the recorded teardown with the worktree's variables. */
+export async function tearDown(
+  { journal, worktreeId }: OpenedRecord,
+  place: Place,
+  worktree: Worktree,
+  report: Reporter,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (journal.record.teardown.length === 0) return true;
+  const { record } = journal;
+  const slot = { slot: record.slot ?? 0, ports: record.ports };
+  const facts = factsOf({ project: record.project, slug: record.slug, slot }, place, worktree);
+  const config = await requireConfig(worktree.path, place.repository.main).catch(onlyBugs);
+  const variables = config ? await variablesOf(config, place, worktree, record.slug, slot) : {};
+  return runTeardown({ journal, report, signal, facts, variables, logs: logsFolder(place.repository.commonDir, worktreeId) });
+}
+
+/** A branch whose config is gone or wrong can still be taken down: by the record, without the variables that need the config. */
+function onlyBugs(error: unknown): null {
+  if (error instanceof Failure) return null;
+  throw error;
+}
+
+/** A worktree's variables by its config and its slot. */
+export async function variablesOf(
+  config: Config,
+  place: Place,
+  worktree: Pick<Worktree, 'path' | 'branch'>,
+  slug: string,
+  slot: { slot: number; ports: Record<string, number> },
+): Promise<Record<string, string>> {
+  return planSetUp(await gather(config, place, worktree.path, { slug, slot, branch: worktree.branch }, null)).variables;
+}

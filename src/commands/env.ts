@@ -1,0 +1,58 @@
+import { quoteForAll, quoteForShell } from '../files/quote.ts';
+import { findPlace } from '../git/worktrees.ts';
+import { Failure } from '../outcome.ts';
+import { projectName } from '../plan.ts';
+import { factsOf } from '../set-up.ts';
+import type { CommandFacts } from '../steps/environment.ts';
+import { variablesOf } from './down.ts';
+import { configOf, findTarget, recordOf } from './target.ts';
+
+/** The variables of a worktree and what its commands are told. */
+export interface WorktreeEnvironment {
+  variables: Record<string, string>;
+  facts: CommandFacts;
+}
+
+/** Prints a worktree's variables on stdout: for a shell to source, as an env file, or as JSON. */
+export async function env(argument: string | undefined, options: { json?: boolean; dotenv?: boolean }): Promise<number> {
+  const { variables } = await environmentOf(argument, 'env');
+  if (options.json) process.stdout.write(`${JSON.stringify(variables, null, 2)}\n`);
+  else
+    for (const [name, value] of Object.entries(variables))
+      process.stdout.write(options.dotenv ? `${name}=${forEnvFile(name, value)}\n` : `export ${name}=${quoteForShell(value) ?? "''"}\n`);
+  return 0;
+}
+
+/** The environment of a worktree that was set up; the main worktree's is slot 0, the bases. @throws {Failure} when it was not */
+export async function environmentOf(argument: string | undefined, verb: string): Promise<WorktreeEnvironment> {
+  const place = await findPlace(process.cwd());
+  if (argument === undefined && place.worktree === null && place.repository.main !== null) {
+    const main = { path: place.repository.main, branch: null };
+    const config = await configOf({ place, worktree: main });
+    const ports = Object.fromEntries(
+      Object.entries(config.resources).flatMap(([name, spec]) => (spec.type === 'port' ? [[name, spec.base]] : [])),
+    );
+    const slot = { slot: 0, ports };
+    const { main: mainPath, commonDir, bare } = place.repository;
+    const facts = factsOf({ project: projectName(config, mainPath, commonDir, bare), slug: 'main', slot }, place, main);
+    return { variables: await variablesOf(config, place, main, 'main', slot), facts };
+  }
+  const target = await findTarget(argument, verb);
+  const record = recordOf(target.place.repository.commonDir, target.worktree);
+  if (record === null || record.slot === null || record.state === 'down')
+    throw new Failure('This worktree is not set up, so it has no variables of its own. Run `git coppice up`.');
+  const slot = { slot: record.slot, ports: record.ports };
+  return {
+    variables: await variablesOf(await configOf(target), target.place, target.worktree, record.slug, slot),
+    facts: factsOf({ project: record.project, slug: record.slug, slot }, target.place, target.worktree),
+  };
+}
+
+function forEnvFile(name: string, value: string): string {
+  const quoted = quoteForAll(value);
+  if (quoted === null)
+    throw new Failure(
+      `The value of ${name} cannot be written so that every reader of env files reads it the same. Use the shell form, or --json.`,
+    );
+  return quoted;
+}

@@ -1,0 +1,47 @@
+import { git } from '../git/git.ts';
+import { Failure } from '../outcome.ts';
+import { openReporter } from '../report/reporter.ts';
+import { destroyVanished } from '../vanished.ts';
+import { openRecord, tearDown } from './down.ts';
+import { interruptible } from './interrupt.ts';
+import { findTarget, recordOf } from './target.ts';
+
+/** `coppice remove <worktree>`: git's own refusals first, then teardown, `git worktree remove`, and everything it held. */
+export async function remove(argument: string, options: { force?: boolean }): Promise<number> {
+  const report = await openReporter();
+  const { place, worktree } = await findTarget(argument, 'remove');
+  const { commonDir } = place.repository;
+  if (worktree.locked)
+    throw new Failure(`${worktree.path} is locked, so it is left alone. \`git worktree unlock ${worktree.path}\` first.`);
+  if (!worktree.prunable && !options.force) {
+    const status = await git(worktree.path, ['status', '--porcelain', '--ignore-submodules=none']);
+    if (status.code !== 0) throw new Failure(`git cannot tell whether ${worktree.path} has changes: ${status.stderr.trim()}`);
+    if (status.stdout !== '')
+      throw new Failure(
+        `${worktree.path} has changes that are not committed, so it is left alone. Commit or stash them, or say \`--force\`.\n${status.stdout.trimEnd()}`,
+      );
+  }
+  const known = recordOf(commonDir, worktree) !== null;
+  return interruptible(async (signal) => {
+    let ok = true;
+    let where: { state: Parameters<typeof destroyVanished>[0]['state']; commonDir: string; repository: string } | null = null;
+    let id: string | null = null;
+    if (known) {
+      const opened = await openRecord(place, worktree, 'remove', signal, report);
+      where = { state: opened.state, commonDir, repository: opened.repositoryId };
+      id = opened.worktreeId;
+      try {
+        ok = worktree.prunable || (await tearDown(opened, place, worktree, report, signal));
+        if (signal.aborted) return 1;
+      } finally {
+        opened.journal.close();
+        opened.ownership.release();
+      }
+    }
+    const removed = await git(commonDir, ['worktree', 'remove', ...(options.force ? ['--force'] : []), '--', worktree.path]);
+    if (removed.code !== 0) throw new Failure(`git did not remove it: ${removed.stderr.trim()}`);
+    report.done(worktree.branch ?? worktree.path, 'worktree removed');
+    if (where && id !== null && !(await destroyVanished(where, id))) report.warn('another process is at its resources');
+    return ok ? 0 : 1;
+  });
+}

@@ -1,0 +1,76 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Config } from '../config/schema.ts';
+import { findPlace, type Place, type Worktree } from '../git/worktrees.ts';
+import { readJournal } from '../ledger/journal.ts';
+import type { WorktreeRecord } from '../ledger/record.ts';
+import { readRepositoryId, worktreeFolder } from '../ledger/repositories.ts';
+import { openStateDir } from '../ledger/state-dir.ts';
+import { Failure } from '../outcome.ts';
+import { requireConfig } from '../set-up.ts';
+
+/** A linked worktree that a verb is about. */
+export interface Target {
+  place: Place;
+  worktree: Worktree & { adminDir: string };
+}
+
+/** The worktree that an argument names (path, branch, slug or folder name), or the one around the current folder. */
+export async function findTarget(argument: string | undefined, verb: string): Promise<Target> {
+  const place = await findPlace(process.cwd());
+  const worktree = argument === undefined ? place.worktree : named(place, argument);
+  if (worktree && worktree.path !== place.repository.main && worktree.adminDir !== null)
+    return { place, worktree: { ...worktree, adminDir: worktree.adminDir } };
+  if (argument !== undefined && samePath(argument, place.repository.main)) throw new Failure(mainSentence(verb), 2);
+  if (argument !== undefined) {
+    const known = place.repository.linked.map((linked) => linked.branch ?? linked.path);
+    throw new Failure(
+      `There is no worktree \`${argument}\` here.${known.length > 0 ? ` Worktrees: ${known.join(', ')}.` : ' This repository has no linked worktree.'}`,
+      2,
+    );
+  }
+  throw new Failure(mainSentence(verb), 2);
+}
+
+/** The main worktree is never changed; `setUpMain` says so in the verb's words. */
+function mainSentence(verb: string): string {
+  return `This is the main worktree, which coppice never changes. Go to a linked worktree, or name one: \`git coppice ${verb} <worktree>\`.`;
+}
+
+function named({ repository }: Place, argument: string): Worktree | null {
+  const { linked } = repository;
+  const byPath = linked.find((worktree) => samePath(argument, worktree.path));
+  if (byPath) return byPath;
+  const byName = linked.filter(
+    (worktree) =>
+      worktree.branch === argument ||
+      path.basename(worktree.path) === argument ||
+      recordOf(repository.commonDir, worktree)?.slug === argument,
+  );
+  if (byName.length > 1)
+    throw new Failure(
+      `\`${argument}\` names ${byName.length} worktrees: ${byName.map((worktree) => worktree.path).join(', ')}. Name one by its path.`,
+      2,
+    );
+  return byName[0] ?? null;
+}
+
+function samePath(argument: string, other: string | null): boolean {
+  if (other === null) return false;
+  const full = path.resolve(argument);
+  return full === other || (fs.existsSync(full) && fs.existsSync(other) && fs.realpathSync(full) === fs.realpathSync(other));
+}
+
+/** What the ledger knows of a worktree; null before its first set-up. */
+export function recordOf(commonDir: string, worktree: Worktree): WorktreeRecord | null {
+  const repository = readRepositoryId(commonDir);
+  if (repository === null || worktree.id === null) return null;
+  return readJournal(worktreeFolder(openStateDir(), repository, worktree.id));
+}
+
+/** The config of a target. @throws {Failure} when its branch has none */
+export async function configOf({ place, worktree }: { place: Place; worktree: Pick<Worktree, 'path'> }): Promise<Config> {
+  const config = await requireConfig(worktree.path, place.repository.main);
+  if (config === null) throw new Failure(`There is no worktree.config.yaml in ${worktree.path}: this branch has nothing to set up.`, 2);
+  return config;
+}

@@ -1,0 +1,123 @@
+import { gather } from '../gather.ts';
+import { findPlace } from '../git/worktrees.ts';
+import { readRepositoryId } from '../ledger/repositories.ts';
+import { openStateDir } from '../ledger/state-dir.ts';
+import { Failure } from '../outcome.ts';
+import { type Plan, planSetUp } from '../plan.ts';
+import { openReporter, type Reporter } from '../report/reporter.ts';
+import { requireConfig, type SetUpResult, setUp } from '../set-up.ts';
+import { proposeSlot, proposeSlug } from '../slot.ts';
+import { interruptible } from './interrupt.ts';
+import { configOf, findTarget, recordOf, type Target } from './target.ts';
+
+export interface UpOptions {
+  dryRun?: boolean;
+  step?: string;
+  force?: boolean;
+}
+
+/** `coppice up [worktree]`: the same result however often. */
+export async function up(argument: string | undefined, options: UpOptions): Promise<number> {
+  const report = await openReporter();
+  const target = await findTarget(argument, 'up');
+  const config = await requireConfig(target.worktree.path, target.place.repository.main);
+  if (config === null) {
+    report.text('There is no worktree.config.yaml in this branch: nothing to set up.');
+    return 0;
+  }
+  if (options.step !== undefined && !(options.step in config.steps))
+    throw new Failure(`There is no step \`${options.step}\`. Steps: ${Object.keys(config.steps).join(', ') || 'none'}.`, 2);
+  if (options.dryRun) return dryRun(target, report);
+  return interruptible(async (signal) =>
+    exitCode(await setUp(config, target.place, target.worktree, { ...options, background: false, signal, report }), report),
+  );
+}
+
+/** The exit code of a set-up; says how to go on after a failure. */
+export function exitCode({ state, joined }: SetUpResult, report: Reporter): number {
+  if (state === 'ready' || state === 'background') {
+    if (joined) report.text('ready');
+    return 0;
+  }
+  report.text(
+    state === 'interrupted'
+      ? 'interrupted; `git coppice up` goes on from here'
+      : 'set-up failed; the worktree is there, and `git coppice up` goes on from here',
+  );
+  return 1;
+}
+
+async function dryRun(target: Target, report: Reporter): Promise<number> {
+  const { place, worktree } = target;
+  const config = await configOf(target);
+  const { commonDir } = place.repository;
+  const record = recordOf(commonDir, worktree);
+  const known = record !== null && record.slot !== null ? { slot: record.slot, ports: record.ports } : null;
+  const slot =
+    known ??
+    proposeSlot({ state: openStateDir(), commonDir, repository: readRepositoryId(commonDir) ?? '', branch: worktree.branch, config });
+  const slug = record?.slug || proposeSlug(worktree.branch, worktree.path);
+  printPlan(planSetUp(await gather(config, place, worktree.path, { slug, slot, branch: worktree.branch }, record)), report);
+  return 0;
+}
+
+function printPlan(plan: Plan, report: Reporter): void {
+  report.title(`would set up ${plan.slug}  slot ${plan.slot.slot}`);
+  for (const { path, spec } of plan.copied) report.same(path, spec.action);
+  for (const { name, spec, resolved, create } of plan.resources)
+    report.same(name, `${spec.type}  ${resolved.detail}${create ? '' : '  (there already)'}`);
+  for (const { path, spec, place } of plan.rendered) report.same(path, `${spec.action}  ${Object.keys(place).join(', ')}`.trimEnd());
+  for (const { name, spec, done } of plan.steps) report.same(name, `${spec.run}${done ? '  (done before)' : ''}`);
+  report.text('nothing was changed');
+}
+
+/** The hook's door: called by the launcher in a worktree that git has just added. */
+export async function hook(): Promise<number> {
+  const report = await openReporter();
+  const place = await findPlace(process.cwd());
+  const { worktree } = place;
+  if (!worktree || worktree.adminDir === null) return 0;
+  const { adminDir } = worktree;
+  try {
+    const config = await requireConfig(worktree.path, place.repository.main);
+    if (config === null) return 0;
+    return await interruptible(async (signal) =>
+      exitCode(
+        await setUp(
+          config,
+          place,
+          { ...worktree, adminDir },
+          { background: config.background || (await backgroundSetting(worktree.path)), signal, report },
+        ),
+        report,
+      ),
+    );
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    report.text(`${error.message}\nThe worktree is there but not set up. When that is mended: \`git coppice up\`.`);
+    return 1;
+  }
+}
+
+async function backgroundSetting(cwd: string): Promise<boolean> {
+  const { git } = await import('../git/git.ts');
+  return (await git(cwd, ['config', '--type=bool', '--get', 'coppice.background'])).stdout.trim() === 'true';
+}
+
+/** The detached part of a set-up. */
+export async function goOn(part: string, nonce: string): Promise<number> {
+  const report = await openReporter();
+  const target = await findTarget(undefined, 'up');
+  const config = await configOf(target);
+  const { goOn: goOnWith } = await import('../set-up.ts');
+  return interruptible(async (signal) =>
+    exitCode(
+      await goOnWith(config, target.place, target.worktree, part === 'background' ? 'background' : 'all', nonce, {
+        background: false,
+        signal,
+        report,
+      }),
+      report,
+    ),
+  );
+}

@@ -1,0 +1,57 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { git } from '../git/git.ts';
+import { Failure } from '../outcome.ts';
+
+/** Which of these paths of a worktree git tracks, and the env files that it tracks anywhere. */
+export async function trackedPaths(worktree: string, paths: string[]): Promise<{ tracked: Set<string>; envFiles: string[] }> {
+  const result = await git(worktree, ['--literal-pathspecs', 'ls-files', '-z', '--', ...paths]);
+  const env = await git(worktree, ['ls-files', '-z', '--', ':(glob)**/.env*']);
+  if (result.code !== 0 || env.code !== 0) throw new Failure(`git ls-files failed: ${(result.stderr || env.stderr).trim()}`);
+  return { tracked: new Set(split(result.stdout)), envFiles: split(env.stdout) };
+}
+
+/** Which of these paths git ignores, as what really stands there: `models/` does not match a symbolic link `models`. */
+export async function ignoredPaths(worktree: string, paths: string[]): Promise<Set<string>> {
+  if (paths.length === 0) return new Set();
+  const result = await git(worktree, ['check-ignore', '-z', '--stdin'], { input: paths.map((name) => `${name}\0`).join('') });
+  if (result.code > 1) throw new Failure(`git check-ignore failed: ${result.stderr.trim()}`);
+  return new Set(split(result.stdout));
+}
+
+/**
+ * Puts paths that git would show as untracked into the clone's own `info/exclude`, so that `git status` stays clean and
+ * `git worktree remove` needs no `--force`. One append, which other processes' appends cannot tear.
+ */
+export async function excludePaths(commonDir: string, worktree: string, paths: string[]): Promise<void> {
+  const ignored = await ignoredPaths(worktree, paths);
+  const missing = paths.filter((name) => !ignored.has(name));
+  if (missing.length === 0) return;
+  const file = path.join(commonDir, 'info', 'exclude');
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+  const lines = missing.map((name) => `${EXCLUDE_MARK}\n/${escapePattern(name)}\n`).join('');
+  fs.appendFileSync(file, `${text === '' || text.endsWith('\n') ? '' : '\n'}${lines}`);
+}
+
+/** Takes out the lines that `excludePaths` added. */
+export function removeExcludes(commonDir: string): void {
+  const file = path.join(commonDir, 'info', 'exclude');
+  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+  if (!text.includes(EXCLUDE_MARK)) return;
+  const lines = text.split('\n');
+  const kept = lines.filter((line, index) => line !== EXCLUDE_MARK && lines[index - 1] !== EXCLUDE_MARK);
+  fs.writeFileSync(file, kept.join('\n'));
+}
+
+/** The comment above each line that Coppice adds. */
+const EXCLUDE_MARK = '# added by coppice, which puts this into worktrees:';
+
+/** gitignore(5): these characters mean more than themselves, and a space at the end is dropped unless escaped. */
+function escapePattern(name: string): string {
+  return name.replace(/[\\*?[\]!#]/g, '\\$&').replace(/ $/, '\\ ');
+}
+
+function split(text: string): string[] {
+  return text.split('\0').filter((name) => name !== '');
+}

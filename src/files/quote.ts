@@ -1,0 +1,17 @@
+/**
+ * A value as a line of an env file that all readers read the same: dotenv 16–18, Vite, Node, python-dotenv, Compose, Ruby's
+ * dotenv, bash, dash and `docker --env-file` agree only on these forms. Escapes inside quotes are read differently.
+ * @returns the text after `NAME=`, or null when no form is safe
+ */
+export function quoteForAll(value: string): string | null {
+  if (value === '' || /^[A-Za-z0-9._/-][A-Za-z0-9._/:@%+,=?-]*$/.test(value)) return value;
+  if (/\p{Cc}/u.test(value) || /[$\\]/.test(value)) return null;
+  if (!value.includes("'")) return `'${value}'`;
+  return /["`]/.test(value) ? null : `"${value}"`;
+}
+
+/** A value quoted for POSIX shells, which can express anything but NUL. @returns null when it cannot be expressed */
+export function quoteForShell(value: string): string | null {
+  if (value.includes('\0')) return null;
+  return /^[A-Za-z0-9._/:@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+}

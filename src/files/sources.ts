@@ -1,0 +1,78 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { glob, isDynamicPattern } from 'tinyglobby';
+import { badPath } from '../config/paths.ts';
+import type { Config, FileSpec } from '../config/schema.ts';
+import { git } from '../git/git.ts';
+import { Failure } from '../outcome.ts';
+import { ignoredPaths } from './exclude.ts';
+
+/** One path of the worktree, with globs expanded against the main worktree. */
+export interface FileTask {
+  path: string;
+  spec: FileSpec;
+  /** Whether the config names it, rather than a default. */
+  explicit: boolean;
+}
+
+/** Whether a key of `files` stands for many paths. */
+function isGlob(pattern: string): boolean {
+  return isDynamicPattern(pattern);
+}
+
+/**
+ * The paths that a config's `files` mean on this machine: globs are matched against the main worktree, `.worktreeinclude`
+ * is honoured after them, and without `files` every git-ignored `.env*` of the main worktree's root is merged.
+ * @param others roots of the repository's other worktrees, which may lie inside the main one
+ */
+export async function fileTasks(config: Config, main: string | null, root: string, others: string[]): Promise<FileTask[]> {
+  const tasks: FileTask[] = config.files === undefined ? await defaultTasks(main) : [];
+  for (const [key, spec] of Object.entries(config.files ?? {})) {
+    if (!isGlob(key)) tasks.push({ path: path.posix.normalize(key).replace(/\/$/, ''), spec, explicit: true });
+    else if (main !== null) for (const found of await matches(key, main, others)) tasks.push({ path: found, spec, explicit: true });
+  }
+  const named = new Set(tasks.map((task) => task.path));
+  const included = main === null ? [] : await worktreeInclude(main, root);
+  for (const found of included) if (!named.has(found)) tasks.push({ path: found, spec: { action: 'copy' }, explicit: false });
+  return tasks;
+}
+
+async function defaultTasks(main: string | null): Promise<FileTask[]> {
+  const merge: FileSpec = { action: 'merge' };
+  const names =
+    main === null ? [] : fs.readdirSync(main).filter((name) => name.startsWith('.env') && fs.statSync(path.join(main, name)).isFile());
+  const ignored = main === null ? new Set<string>() : await ignoredPaths(main, names);
+  const found = names.filter((name) => ignored.has(name)).sort();
+  return (found.length > 0 ? found : ['.env']).map((name) => ({ path: name, spec: merge, explicit: false }));
+}
+
+async function matches(pattern: string, main: string, others: string[]): Promise<string[]> {
+  const inside = others.flatMap((other) => {
+    const relative = path.relative(main, other);
+    return relative !== '' && !relative.startsWith('..') ? [`${relative.replace(/[\\*?[\]{}()!+@]/g, '\\$&')}/**`] : [];
+  });
+  const ignore = ['**/.git', '**/.git/**', ...inside, ...(pattern.includes('node_modules') ? [] : ['**/node_modules/**'])];
+  const found = await glob([pattern], {
+    cwd: main,
+    dot: true,
+    ignore,
+    followSymbolicLinks: false,
+    expandDirectories: false,
+    onlyFiles: true,
+  });
+  return found.sort();
+}
+
+/**
+ * `.worktreeinclude` has the syntax of `.gitignore`; what it matches and git ignores is copied. git itself does the matching.
+ * The file is the branch's.
+ */
+async function worktreeInclude(main: string, root: string): Promise<string[]> {
+  const file = path.join(root, '.worktreeinclude');
+  if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isFile()) return [];
+  const listed = await git(main, ['ls-files', '-z', '--others', '--ignored', `--exclude-from=${file}`]);
+  if (listed.code !== 0) throw new Failure(`.worktreeinclude cannot be used: ${listed.stderr.trim()}`);
+  const names = listed.stdout.split('\0').filter((name) => name !== '' && badPath(name) === null);
+  const ignored = await ignoredPaths(main, names);
+  return names.filter((name) => ignored.has(name));
+}

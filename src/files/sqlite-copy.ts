@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import { errorCode, Failure } from '../outcome.ts';
+
+/** node:sqlite, without a flag, is in Node since 22.13. */
+const NODE_HAS_SQLITE = ((major, minor) => major > 22 || (major === 22 && minor >= 13))(
+  ...(process.versions.node.split('.').map(Number) as [number, number]),
+);
+
+/** Runs in a process of its own, so that a long copy can be stopped. */
+const VACUUM = `const { DatabaseSync } = require('node:sqlite');
+const db = new DatabaseSync(process.argv[1], { readOnly: process.argv[3] === 'yes' });
+db.exec('PRAGMA busy_timeout = 20000');
+db.prepare('VACUUM INTO ?').run(process.argv[2]);`;
+
+/**
+ * Copies a SQLite database consistently while other processes write to it. `VACUUM INTO` reads one snapshot; a plain copy
+ * of a database in use is corrupt or misses rows, and `.backup` starts over at every write.
+ * @param target a path where nothing is @throws {Failure} when no engine is there and a plain copy would not be safe
+ */
+export async function copySqlite(source: string, target: string, signal: AbortSignal): Promise<void> {
+  // A read-only connection leaves an empty -wal and -shm beside a database that had none; the other kind takes them away again.
+  const readOnly = fs.existsSync(`${source}-wal`);
+  if (NODE_HAS_SQLITE)
+    return vacuum(process.execPath, ['--no-warnings', '-e', VACUUM, source, target, readOnly ? 'yes' : 'no'], source, signal);
+  try {
+    return await vacuum(
+      'sqlite3',
+      [...(readOnly ? ['-readonly'] : []), '-bail', '-cmd', '.timeout 20000', source, `VACUUM INTO '${target.replaceAll("'", "''")}'`],
+      source,
+      signal,
+    );
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+  copyIdle(source, target);
+}
+
+function vacuum(command: string, args: string[], source: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], signal, killSignal: 'SIGKILL' });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(0, 4000);
+    });
+    child.on('error', (error) => reject(errorCode(error) === 'ABORT_ERR' ? new Failure('interrupted') : error));
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else
+        reject(
+          new Failure(
+            `${source} cannot be copied: ${/(?:Error|error[^:]*): (.*)/.exec(said)?.[1] ?? (said.trim().split('\n').at(-1) || `exit code ${code}`)}`,
+          ),
+        );
+    });
+  });
+}
+
+/** Without an engine only a database that nobody has open can be copied: one with no journal beside it, unchanged meanwhile. */
+function copyIdle(source: string, target: string): void {
+  const state = () => {
+    const { size, mtimeNs, ino } = fs.statSync(source, { bigint: true });
+    const beside = ['-wal', '-shm', '-journal'].filter((end) => fs.existsSync(source + end));
+    return { mark: `${size} ${mtimeNs} ${ino}`, beside };
+  };
+  const before = state();
+  const busy = (beside: string[]) =>
+    new Failure(
+      `${source} is in use (${beside.join(', ')} beside it), and this Node has no SQLite: install the sqlite3 program, or use Node 22.13 or later`,
+    );
+  if (before.beside.length > 0) throw busy(before.beside);
+  fs.copyFileSync(source, target, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
+  const after = state();
+  if (after.beside.length > 0 || after.mark !== before.mark) {
+    fs.rmSync(target, { force: true });
+    throw busy(after.beside);
+  }
+}

@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { glob } from 'tinyglobby';
+import type { Config } from './config/schema.ts';
+import { isTemplate, loadHandlebars } from './config/templates.ts';
+import { readEnvText } from './files/env-text.ts';
+import { fileTasks } from './files/sources.ts';
+import type { Place } from './git/worktrees.ts';
+import { readIfThere } from './ledger/document.ts';
+import type { WorktreeRecord } from './ledger/record.ts';
+import { Failure } from './outcome.ts';
+import { type PlanInput, projectName } from './plan.ts';
+import type { Slot } from './slot.ts';
+
+/** Reads everything that a plan is made from. */
+export async function gather(
+  config: Config,
+  place: Place,
+  path_: string,
+  names: { slug: string; slot: Slot; branch: string | null },
+  record: WorktreeRecord | null,
+): Promise<PlanInput> {
+  const { main, commonDir, bare, linked } = place.repository;
+  const [files, inputDigests] = await Promise.all([
+    fileTasks(
+      config,
+      main,
+      path_,
+      linked.map((worktree) => worktree.path),
+    ),
+    digestInputs(config, path_),
+  ]);
+  const templates = readTemplates(config, path_);
+  const texts = [
+    config.url ?? '',
+    ...Object.values(config.env),
+    ...Object.values(templates),
+    ...Object.values(config.files ?? {}).flatMap((spec) => [
+      ...('text' in spec ? [spec.text ?? ''] : []),
+      ...('set' in spec ? Object.values(spec.set ?? {}) : []),
+    ]),
+  ];
+  return {
+    config,
+    project: projectName(config, main, commonDir, bare),
+    ...names,
+    worktreePath: path_,
+    mainPath: main,
+    mainEnv: readMainEnv(config, main),
+    files,
+    templates,
+    inputDigests,
+    record,
+    handlebars: texts.some(isTemplate) ? await loadHandlebars() : null,
+    readEnvFile(file, name) {
+      const value = main === null ? undefined : readEnvText(readIfThere(path.join(main, file)) ?? '')[name];
+      if (value === undefined) throw new Failure(`\`${name}\` is not set in ${file} of the main worktree`);
+      return value;
+    },
+  };
+}
+
+/** The main worktree's env files, the later over the earlier. */
+export function readMainEnv(config: Config, main: string | null): Record<string, string> {
+  if (main === null) return {};
+  return Object.assign({}, ...config.envFiles.map((file) => readEnvText(readIfThere(path.join(main, file)) ?? '')));
+}
+
+function readTemplates(config: Config, root: string): Record<string, string> {
+  const templates: Record<string, string> = {};
+  for (const spec of Object.values(config.files ?? {})) {
+    if (spec.action === 'template' && spec.template !== undefined)
+      templates[spec.template] = fs.readFileSync(path.join(root, spec.template), 'utf8');
+  }
+  return templates;
+}
+
+async function digestInputs(config: Config, root: string): Promise<Record<string, string>> {
+  const digests: Record<string, string> = {};
+  for (const [name, spec] of Object.entries(config.steps)) {
+    if (!spec.inputs) continue;
+    const hash = createHash('sha256');
+    const found = await glob(spec.inputs, {
+      cwd: root,
+      dot: true,
+      ignore: ['**/.git/**', '**/node_modules/**'],
+      followSymbolicLinks: false,
+      expandDirectories: true,
+    });
+    for (const file of found.sort())
+      hash
+        .update(`${file}\0`)
+        .update(fs.readFileSync(path.join(root, file)))
+        .update('\0');
+    digests[name] = hash.digest('base64url').slice(0, 22);
+  }
+  return digests;
+}

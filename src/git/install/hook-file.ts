@@ -1,0 +1,75 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { readIfThere } from '../../ledger/document.ts';
+
+const OPENING = '# >>> coppice >>>';
+const CLOSING = '# <<< coppice <<<';
+/** Where a hook that is no shell script goes, to be called after our block. */
+const ASIDE = 'post-checkout.before-coppice';
+/** The shells that understand the block. */
+const SHELL = /^#!\s*\S*\/(env\s+)?(sh|bash|dash|ash|ksh|zsh)\b/;
+
+/** The block of the hook that is shipped, without its `#!` line. */
+export function hookBlock(shipped: string): string {
+  return shipped.slice(shipped.indexOf(OPENING));
+}
+
+/**
+ * Puts our block at the top of a post-checkout hook, so that it runs whatever follows; what is there runs after it. A hook
+ * that is no shell script is moved aside and called.
+ * @param shebang whether a new file needs a `#!` line
+ * @returns whether anything was written
+ */
+export function addToHook(file: string, shipped: string, shebang: boolean): boolean {
+  const block = hookBlock(shipped);
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (!stat) {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    replaceHook(file, shebang ? `#!/bin/sh\n${block}` : block, shebang ? 0o755 : 0o644);
+    return true;
+  }
+  const text = stat.isFile() ? (readIfThere(file) ?? '') : '';
+  if (text.includes(OPENING)) {
+    const next = text.replace(blockIn(text), () => block);
+    if (next === text) return false;
+    replaceHook(file, next, stat.mode & 0o777);
+    return true;
+  }
+  if (stat.isFile() && (SHELL.test(text) || (!shebang && !text.startsWith('#!')))) {
+    const end = text.startsWith('#!') ? text.indexOf('\n') + 1 || text.length : 0;
+    const head = text.slice(0, end);
+    replaceHook(file, `${head}${head === '' || head.endsWith('\n') ? '' : '\n'}${block}${text.slice(end)}`, stat.mode & 0o777);
+    return true;
+  }
+  fs.renameSync(file, path.join(path.dirname(file), ASIDE));
+  replaceHook(file, `#!/bin/sh\n${block}"\${0%/*}/${ASIDE}" "$@"\n`, 0o755);
+  return true;
+}
+
+/** Takes our block out again and restores what was there, to the byte. @returns whether anything was there */
+export function removeFromHook(file: string): boolean {
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  const text = stat?.isFile() ? (readIfThere(file) ?? '') : '';
+  if (!stat || !text.includes(OPENING)) return false;
+  const aside = path.join(path.dirname(file), ASIDE);
+  const rest = text.replace(blockIn(text), '');
+  if (fs.lstatSync(aside, { throwIfNoEntry: false }) && rest.includes(ASIDE)) fs.renameSync(aside, file);
+  else if (rest === '' || rest === '#!/bin/sh\n') fs.unlinkSync(file);
+  else replaceHook(file, rest, stat.mode & 0o777);
+  return true;
+}
+
+function blockIn(text: string): string {
+  const start = text.indexOf(OPENING);
+  const closing = text.indexOf(CLOSING, start);
+  const end = closing < 0 ? -1 : text.indexOf('\n', closing);
+  return text.slice(start, end < 0 ? undefined : end + 1);
+}
+
+/** A checkout that runs meanwhile finds the old hook or the new one. */
+function replaceHook(file: string, text: string, mode: number): void {
+  const temporary = `${file}.${process.pid}.tmp`;
+  fs.writeFileSync(temporary, text);
+  fs.chmodSync(temporary, mode);
+  fs.renameSync(temporary, file);
+}

@@ -1,0 +1,148 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { readIfThere } from '../ledger/document.ts';
+import { Failure } from '../outcome.ts';
+import { git, gitOutput } from './git.ts';
+import { readWorktreeId } from './identity.ts';
+
+/** A worktree as git lists it. */
+export interface Worktree {
+  path: string;
+  /** Its own folder in the common git directory; null for the main worktree. */
+  adminDir: string | null;
+  /** Short branch name; null when HEAD is detached. */
+  branch: string | null;
+  locked: boolean;
+  /** The folder is not there, or not where git expects it. */
+  prunable: boolean;
+  /** The id that Coppice gave it; null before its first set-up. */
+  id: string | null;
+}
+
+/** A repository and its worktrees. */
+export interface Repository {
+  /** The common git directory, absolute, links resolved. */
+  commonDir: string;
+  /** The main worktree's root; in a bare repository the worktree that plays its part; null when there is none. */
+  main: string | null;
+  bare: boolean;
+  /** Every worktree but the main one. */
+  linked: Worktree[];
+}
+
+/** Where a command was called: the repository, and the worktree around the folder, if any. */
+export interface Place {
+  repository: Repository;
+  /** Null in the main worktree, and in a bare repository outside every worktree. */
+  worktree: Worktree | null;
+}
+
+/** Finds the repository and worktree around a folder. @throws {Failure} when there is none, or git cannot answer. */
+export async function findPlace(cwd: string): Promise<Place> {
+  const [dirs, list] = await Promise.all([
+    git(cwd, ['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir']),
+    listWorktrees(cwd),
+  ]);
+  if (dirs.code !== 0)
+    throw new Failure(
+      /not a git repository/.test(dirs.stderr)
+        ? `${cwd} is not in a git repository.`
+        : `git cannot tell where ${cwd} is: ${dirs.stderr.trim()}`,
+      2,
+    );
+  const [gitDir = '', commonDir = ''] = dirs.stdout.split('\n').map((line) => line && fs.realpathSync(line));
+  const repository = await describeRepository(commonDir, list);
+  const worktree = repository.linked.find((candidate) => candidate.adminDir === gitDir) ?? null;
+  return { repository, worktree };
+}
+
+/** A repository by its common git directory. @throws {Failure} when git cannot list its worktrees: that is unknown, never empty. */
+export async function openRepository(commonDir: string): Promise<Repository> {
+  return describeRepository(commonDir, await listWorktrees(commonDir));
+}
+
+interface Listed {
+  path: string;
+  branch: string | null;
+  bare: boolean;
+  locked: boolean;
+  prunable: boolean;
+}
+
+async function listWorktrees(cwd: string): Promise<Listed[]> {
+  let result = await git(cwd, ['worktree', 'list', '--porcelain', '-z']);
+  let separator = '\0';
+  if (result.code === 129) {
+    // git before 2.36 has no -z; only a path with a newline is read wrongly there.
+    result = await git(cwd, ['worktree', 'list', '--porcelain']);
+    separator = '\n';
+  }
+  if (result.code !== 0) {
+    if (/not a git repository/.test(result.stderr)) throw new Failure(`${cwd} is not in a git repository.`, 2);
+    throw new Failure(`git worktree list failed in ${cwd}: ${result.stderr.trim()}`);
+  }
+  return result.stdout
+    .split(separator + separator)
+    .filter((block) => block !== '')
+    .map((block) => {
+      const fields = new Map(block.split(separator).map((line) => [line.split(' ', 1)[0] ?? '', line.slice(line.indexOf(' ') + 1)]));
+      return {
+        path: fields.get('worktree') ?? '',
+        branch: fields.get('branch')?.replace(/^refs\/heads\//, '') ?? null,
+        bare: fields.has('bare'),
+        locked: fields.has('locked'),
+        prunable: fields.has('prunable'),
+      };
+    });
+}
+
+async function describeRepository(commonDir: string, list: Listed[]): Promise<Repository> {
+  const [first, ...others] = list;
+  const admins = adminDirs(commonDir);
+  const linked = others.map((listed): Worktree => {
+    const adminDir = admins.get(path.join(listed.path, '.git')) ?? null;
+    return {
+      path: listed.path,
+      adminDir,
+      branch: listed.branch,
+      locked: listed.locked,
+      prunable: listed.prunable,
+      id: adminDir && readWorktreeId(adminDir),
+    };
+  });
+  const bare = first?.bare ?? false;
+  if (path.basename(commonDir) === '.git' && !bare) return { commonDir, main: path.dirname(commonDir), bare, linked };
+  const main = bare ? await mainOfBare(commonDir, linked) : await mainElsewhere(commonDir);
+  return { commonDir, main, bare, linked: linked.filter((worktree) => worktree.path !== main) };
+}
+
+/** `<common>/worktrees/*`, by the path of the `.git` file that each names (gitrepository-layout(5)). */
+function adminDirs(commonDir: string): Map<string, string> {
+  const folder = path.join(commonDir, 'worktrees');
+  const found = new Map<string, string>();
+  for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+    const admin = path.join(folder, name);
+    const gitFile = readIfThere(path.join(admin, 'gitdir'))?.replace(/\n$/, '');
+    if (gitFile) found.set(path.resolve(admin, gitFile), admin);
+  }
+  return found;
+}
+
+/** A submodule names its working tree in core.worktree; a separate git directory does not name it at all. */
+async function mainElsewhere(commonDir: string): Promise<string | null> {
+  const chosen = await git(commonDir, ['config', '--get', 'coppice.main']);
+  if (chosen.code === 0) return chosen.stdout.replace(/\n$/, '');
+  const worktree = await git(commonDir, ['config', '--get', 'core.worktree']);
+  return worktree.code === 0 ? path.resolve(commonDir, worktree.stdout.replace(/\n$/, '')) : null;
+}
+
+/** In a bare repository the worktree on the default branch at first use plays the main worktree's part, from then on. */
+async function mainOfBare(commonDir: string, linked: Worktree[]): Promise<string | null> {
+  const chosen = (await git(commonDir, ['config', '--get', 'coppice.main'])).stdout.replace(/\n$/, '');
+  if (chosen && linked.some((worktree) => worktree.path === chosen)) return chosen;
+  const head = await git(commonDir, ['symbolic-ref', '--short', 'HEAD']);
+  const main = linked.find((worktree) => worktree.branch !== null && worktree.branch === head.stdout.replace(/\n$/, ''));
+  if (!main) return null;
+  await gitOutput(commonDir, ['config', 'coppice.main', main.path]);
+  return main.path;
+}

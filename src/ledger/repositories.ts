@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createDocument, listFolder, readDocument, replaceDocument } from './document.ts';
+import type { StateDir } from './state-dir.ts';
+
+const FORMAT = 'coppice-repository';
+
+/** A repository that has, or had, worktrees set up on this machine. */
+export interface KnownRepository {
+  id: string;
+  /** The common git directory, where it was at the last set-up. */
+  commonDir: string;
+}
+
+/** The id of a repository, kept in its common git directory so that it survives a move. Null before the first set-up. */
+export function readRepositoryId(commonDir: string): string | null {
+  const document = readDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT);
+  return document === null ? null : String(document.id);
+}
+
+/** The id of a repository, given at first use; the ledger then knows the repository and where it is. */
+export function knowRepository(state: StateDir, commonDir: string): string {
+  let id = readRepositoryId(commonDir);
+  if (id === null) {
+    fs.mkdirSync(path.join(commonDir, 'coppice'), { recursive: true });
+    createDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT, { id: randomUUID() });
+    id = readRepositoryId(commonDir);
+    if (id === null) throw new Error(`${commonDir}/coppice/repository vanished`);
+  }
+  const entry = path.join(state.repos, id, 'repository');
+  const known = readDocument(entry, FORMAT);
+  if (known === null) fs.mkdirSync(path.join(state.repos, id, 'worktrees'), { recursive: true, mode: 0o700 });
+  if (known?.commonDir !== commonDir) replaceDocument(entry, FORMAT, { id, commonDir });
+  return id;
+}
+
+/** Every repository that the ledger knows. @throws {Failure} when an entry is damaged. */
+export function knownRepositories(state: StateDir): KnownRepository[] {
+  return listFolder(state.repos).flatMap((id) => {
+    const document = readDocument(path.join(state.repos, id, 'repository'), FORMAT);
+    return document === null ? [] : [{ id, commonDir: String(document.commonDir) }];
+  });
+}
+
+/** The folder of the ledger that holds a worktree's owner, journal and claim. */
+export function worktreeFolder(state: StateDir, repository: string, worktree: string): string {
+  return path.join(state.repos, repository, 'worktrees', worktree);
+}
+
+/** The ids of the worktrees of a repository that the ledger has a record of. */
+export function recordedWorktrees(state: StateDir, repository: string): string[] {
+  return listFolder(path.join(state.repos, repository, 'worktrees')).filter((name) => !name.startsWith('.'));
+}

@@ -1,0 +1,57 @@
+import pc from 'picocolors';
+import { duration } from '../steps/run-command.ts';
+import { visible } from './visible.ts';
+
+/** What a set-up says while it runs. Everything goes to stderr; text from outside is made safe to print. */
+export interface Reporter {
+  title(text: string): void;
+  /** A line for a thing that is done. */
+  done(name: string, detail: string, ms?: number): void;
+  /** A line for a thing that needed nothing. */
+  same(name: string, detail: string): void;
+  fail(name: string, detail: string): void;
+  warn(text: string): void;
+  /** Text as it is, each line made safe. */
+  text(text: string): void;
+  /** Says what is going on now; a spinner on a terminal, nothing elsewhere. */
+  busy(names: string[]): void;
+  close(): void;
+}
+
+type Spinner = { text: string; start(): void; stop(): void };
+
+/** A reporter for a stream, by default stderr. Colours and the spinner are for terminals; `NO_COLOR` and `CI` are respected. */
+export async function openReporter(stream: NodeJS.WriteStream = process.stderr, env: NodeJS.ProcessEnv = process.env): Promise<Reporter> {
+  const terminal = stream.isTTY === true && env.TERM !== 'dumb';
+  const color = pc.createColors(terminal && !env.NO_COLOR);
+  const spinner: Spinner | null = terminal && !env.CI ? (await import('yocto-spinner')).default({ stream }) : null;
+  let busy = false;
+  const line = (text: string) => {
+    if (busy) spinner?.stop();
+    stream.write(`${text}\n`);
+    if (busy) spinner?.start();
+  };
+  const row = (mark: string, name: string, detail: string, ms?: number) =>
+    line(
+      `${mark} ${visible(name).padEnd(14)} ${color.dim(visible(detail))}${ms === undefined ? '' : color.dim(`  ${duration(ms)}`)}`.trimEnd(),
+    );
+  return {
+    title: (text) => line(color.bold(visible(text))),
+    done: (name, detail, ms) => row(color.green('✓'), name, detail, ms),
+    same: (name, detail) => row(color.dim('·'), name, detail),
+    fail: (name, detail) => line(`${color.red('✗')} ${visible(name).padEnd(14)} ${visible(detail)}`),
+    warn: (text) => line(`${color.yellow('!')} ${visible(text)}`),
+    text: (text) => line(text.split('\n').map(visible).join('\n')),
+    busy(names) {
+      if (!spinner) return;
+      busy = names.length > 0;
+      if (!busy) return spinner.stop();
+      spinner.text = visible(names.join(', '));
+      spinner.start();
+    },
+    close() {
+      if (busy) spinner?.stop();
+      busy = false;
+    },
+  };
+}

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import type { ResourceType } from './resource.ts';
+
+const schema = z
+  .strictObject({
+    type: z.literal('port'),
+    base: z.number().int().min(1).max(65_535).describe("The main worktree's port. A worktree gets `base + slot × step`."),
+    step: z.number().int().min(1).max(1000).default(10).describe('How far apart the ports of two worktrees are.'),
+    export: z.boolean().default(true).describe('false: only a name for templates, not a variable of the app.'),
+  })
+  .describe('A TCP port, free now, and reserved on this machine for as long as the worktree lives. Short form: the base alone.');
+
+/** A reserved port. The reservation is a claim, taken with the slot; there is nothing else to make. */
+export const port: ResourceType<typeof schema> = {
+  schema,
+  parts: ['port'],
+  durable: false,
+  resolve(options, context) {
+    const value = String(context.port ?? options.base);
+    const carry = context.port === null ? [] : [{ kind: 'port' as const, from: options.base, to: context.port }];
+    return { value, parts: { port: value }, made: { port: value }, source: null, carry, detail: value };
+  },
+  present: () => false,
+  create: (_options, resolved) => Promise.resolve({ detail: resolved.value }),
+  destroy: () => Promise.resolve(),
+};

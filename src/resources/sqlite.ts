@@ -1,0 +1,101 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { prepareInside, standing, temporaryBeside } from '../files/inside.ts';
+import { copySqlite } from '../files/sqlite-copy.ts';
+import { Failure } from '../outcome.ts';
+import type { ResourceType } from './resource.ts';
+
+const schema = z
+  .strictObject({
+    type: z.literal('sqlite'),
+    from: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "The main worktree's database, as a path or URL in the form that the app reads. Default: what the variable says in the main worktree's env files.",
+      ),
+    data: z.enum(['clone', 'empty']).default('clone').describe('`clone` copies the data; `empty` leaves the file to be made by the app.'),
+    export: z.boolean().default(true).describe('false: only a name for templates, not a variable of the app.'),
+  })
+  .describe('A SQLite database file of its own in the worktree, copied consistently while the app writes.');
+
+/** A database file of the worktree's own, at the same place as the main worktree's. */
+export const sqlite: ResourceType<typeof schema> = {
+  schema,
+  parts: ['path', 'database'],
+  durable: false, // the file goes with the folder
+  resolve(options, context) {
+    const written = context.mainEnv[context.name] ?? options.from;
+    if (written === undefined)
+      throw new Failure(
+        `\`${context.name}\` has no value in the main worktree's env files, so its database is not known: set it there, or say \`from:\``,
+      );
+    const location = parseLocation(written);
+    if (location === null)
+      throw new Failure(
+        `\`${context.name}\` of the main worktree does not name a SQLite file: a path, \`file:…\` or \`sqlite:…\` is expected`,
+      );
+    const source = path.resolve(context.mainPath, location.path);
+    const inMain = path.relative(context.mainPath, source);
+    const isInside = inMain !== '' && !inMain.startsWith('..') && !path.isAbsolute(inMain);
+    const relative = isInside ? inMain : path.basename(source);
+    const target = path.join(context.worktreePath, relative);
+    // A relative path already means the worktree's own file; an absolute one is moved.
+    const moved = context.worktreePath !== context.mainPath && (path.isAbsolute(location.path) || !isInside);
+    const value = moved ? `${location.before}${target}${location.after}` : written;
+    return {
+      value,
+      parts: { path: target, database: path.basename(target) },
+      made: { path: relative },
+      source,
+      carry: moved ? [{ kind: 'text', from: location.path, to: target }] : [],
+      detail: relative,
+    };
+  },
+  present: (resolved, effects) => standing(effects.worktreePath, resolved.made.path ?? '') !== 'nothing',
+  async create(options, resolved, effects) {
+    const relative = resolved.made.path ?? '';
+    const source = resolved.source;
+    const target = prepareInside(effects.worktreePath, relative);
+    if (fs.existsSync(target)) return { detail: relative };
+    if (options.data === 'empty') return { detail: `${relative}, left for the app to make` };
+    if (source === null || !fs.existsSync(source)) return { detail: `${relative}, left for the app to make: the main worktree has none` };
+    const temporary = temporaryBeside(target);
+    try {
+      await copySqlite(source, temporary, effects.signal);
+      fs.chmodSync(temporary, 0o600);
+      fs.renameSync(temporary, target);
+    } finally {
+      fs.rmSync(temporary, { force: true });
+    }
+    return { detail: `${relative}, a copy of the main worktree's` };
+  },
+  destroy(made, { worktreePath }) {
+    // A vanished worktree took its file along; what stands at its path now belongs to another.
+    if (worktreePath === null || made.path === undefined || standing(worktreePath, made.path) !== 'file') return Promise.resolve();
+    const file = path.join(worktreePath, made.path);
+    for (const end of ['', '-wal', '-shm', '-journal']) fs.rmSync(file + end, { force: true });
+    return Promise.resolve();
+  },
+};
+
+interface Location {
+  before: string;
+  path: string;
+  after: string;
+}
+
+/** A path, `file:PATH`, `file:///PATH`, `sqlite:PATH`, or `sqlite:///RELATIVE` and `sqlite:////ABSOLUTE` as SQLAlchemy and Django have it. */
+function parseLocation(value: string): Location | null {
+  const [, scheme = '', slashes = '', rest = ''] = /^(file:|sqlite3?:)?(\/\/\/?)?(.*)$/s.exec(value) ?? [];
+  const query = scheme === '' ? -1 : rest.search(/[?#]/);
+  const file = query < 0 ? rest : rest.slice(0, query);
+  const after = query < 0 ? '' : rest.slice(query);
+  if (file === '' || file === ':memory:') return null;
+  if (scheme === '') return /^[a-z][a-z0-9+.-]*:/i.test(value) ? null : { before: '', path: value, after: '' };
+  if (scheme === 'file:' && slashes === '///') return { before: 'file://', path: `/${file}`, after };
+  if (slashes === '//') return { before: `${scheme}//`, path: file, after };
+  return { before: scheme + slashes, path: file, after };
+}

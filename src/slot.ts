@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import getPort from 'get-port';
+import type { Config } from './config/schema.ts';
+import { slugify } from './config/templates.ts';
+import { claimedNames, claimOwner, reserveBase, reservedPorts, type WorktreeClaims } from './ledger/claims.ts';
+import { readDocument, replaceDocument } from './ledger/document.ts';
+import type { Journal } from './ledger/journal.ts';
+import type { StateDir } from './ledger/state-dir.ts';
+import { Failure } from './outcome.ts';
+
+/** Ports that browsers refuse to connect to: https://fetch.spec.whatwg.org/#port-blocking, those above 1023. */
+const REFUSED_BY_BROWSERS = new Set([
+  1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+]);
+
+interface PortWish {
+  name: string;
+  base: number;
+  step: number;
+}
+
+/** A worktree's number in its repository and the ports that follow from it. */
+export interface Slot {
+  slot: number;
+  ports: Record<string, number>;
+}
+
+/** What choosing a slot needs. */
+export interface SlotInput {
+  state: StateDir;
+  commonDir: string;
+  repository: string;
+  worktree: string;
+  branch: string | null;
+  config: Config;
+}
+
+/**
+ * Reserves the smallest slot whose ports are all free: claimed by nobody, no main worktree's base, not refused by browsers,
+ * at most 65535, and in use by no process. The claim comes before the probe, so no two of us probe one port at once, and it is
+ * the claim that makes the port safe. A branch gets the slot that it had when that is free; a worktree keeps its slot.
+ * @throws {Failure} when no slot is left
+ */
+export async function takeSlot(input: SlotInput, journal: Journal, claims: WorktreeClaims): Promise<Slot> {
+  const { state, commonDir, repository, branch, config } = input;
+  const wishes = portWishes(config);
+  for (const { base } of wishes) reserveBase(state, base, repository);
+  const { record } = journal;
+  if (record.slot !== null && record.claims.includes(slotClaim(repository, record.slot))) {
+    return keepSlot(input, { slot: record.slot, ports: record.ports }, wishes, journal, claims);
+  }
+  giveBack(
+    record.claims.filter((name) => /^(slot|port)-/.test(name)),
+    journal,
+    claims,
+  );
+  const reserved = reservedPorts(claimedNames(state));
+  for (const slot of candidates(wishes, remembered(commonDir, branch))) {
+    const ports = portsOf(wishes, slot);
+    if (Object.values(ports).some((port) => !usable(port) || reserved.has(port)) || claimOwner(state, slotClaim(repository, slot)) !== null)
+      continue;
+    const names = [slotClaim(repository, slot), ...Object.values(ports).map((port) => `port-${port}`)];
+    if (!(await takeAll(names, journal, claims))) continue;
+    journal.append({ event: 'slot', slot, ports });
+    remember(commonDir, branch, slot);
+    return { slot, ports };
+  }
+  throw new Failure(
+    'No slot is left: every port up to 65535 for one of the bases is taken. `git coppice status` shows who has them; `git coppice gc --all` gives back those of worktrees that are gone.',
+  );
+}
+
+/** The slot that `takeSlot` would give now, without reserving anything. */
+export function proposeSlot({ state, commonDir, repository, branch, config }: Omit<SlotInput, 'worktree'>): Slot {
+  const wishes = portWishes(config);
+  const names = claimedNames(state);
+  const reserved = reservedPorts(names);
+  for (const slot of candidates(wishes, remembered(commonDir, branch))) {
+    const ports = portsOf(wishes, slot);
+    if (!names.has(slotClaim(repository, slot)) && Object.values(ports).every((port) => usable(port) && !reserved.has(port)))
+      return { slot, ports };
+  }
+  throw new Failure('No slot is left.');
+}
+
+/** The worktree has its slot; a port that the config has gained since is placed at it, or at the next place that is free. */
+async function keepSlot({ state }: SlotInput, had: Slot, wishes: PortWish[], journal: Journal, claims: WorktreeClaims): Promise<Slot> {
+  const ports: Record<string, number> = {};
+  for (const wish of wishes) {
+    const before = had.ports[wish.name];
+    const fits = before !== undefined && before > wish.base && (before - wish.base) % wish.step === 0;
+    if (fits && journal.record.claims.includes(`port-${before}`)) {
+      claims.take(`port-${before}`);
+      ports[wish.name] = before;
+      continue;
+    }
+    const reserved = reservedPorts(claimedNames(state));
+    let place = had.slot;
+    for (; ; place += 1) {
+      const port = wish.base + place * wish.step;
+      if (port > 65_535) throw new Failure(`No port is left for ${wish.name} above ${wish.base}.`);
+      if (usable(port) && !reserved.has(port) && (await takeAll([`port-${port}`], journal, claims))) break;
+    }
+    ports[wish.name] = wish.base + place * wish.step;
+  }
+  if (JSON.stringify(ports) !== JSON.stringify(had.ports)) journal.append({ event: 'slot', slot: had.slot, ports });
+  return { slot: had.slot, ports };
+}
+
+/** Takes all of these claims, or none: those of ports only when no process uses the port. */
+async function takeAll(names: string[], journal: Journal, claims: WorktreeClaims): Promise<boolean> {
+  journal.append({ event: 'claim', names });
+  const taken: string[] = [];
+  for (const name of names) {
+    if (!claims.take(name)) break;
+    taken.push(name);
+    if (name.startsWith('port-') && !(await isFree(Number(name.slice(5))))) break;
+    if (taken.length === names.length) return true;
+  }
+  giveBack(names, journal, claims);
+  return false;
+}
+
+/** Releases claims, then records it: a crash in between is released once more, which does nothing. */
+export function giveBack(names: string[], journal: Journal, claims: WorktreeClaims): void {
+  if (names.length === 0) return;
+  for (const name of names) claims.release(name);
+  journal.append({ event: 'release', names });
+}
+
+/** Whether no process listens on the port, on any address of this machine, 127.0.0.1, ::1, 0.0.0.0 and :: among them. */
+async function isFree(port: number): Promise<boolean> {
+  return (await getPort({ port })) === port;
+}
+
+/** A name for the worktree, unique in the repository: from the branch, else the folder. Fixed at first set-up. */
+export function takeSlug(repository: string, branch: string | null, folder: string, journal: Journal, claims: WorktreeClaims): string {
+  if (journal.record.slug !== '') return journal.record.slug;
+  const plain = slugify(branch ?? '') || slugify(path.basename(folder)) || 'worktree';
+  const hash = createHash('sha256')
+    .update(branch ?? folder)
+    .digest('hex');
+  for (let length = 0; length <= hash.length; length += 4) {
+    const slug = length === 0 ? plain : `${plain}-${hash.slice(0, length)}`;
+    const name = `slug-${repository}-${slug}`;
+    journal.append({ event: 'claim', names: [name] });
+    if (claims.take(name)) return slug;
+    giveBack([name], journal, claims);
+  }
+  throw new Error(`no slug is free for ${plain}`);
+}
+
+/** The slug that `takeSlug` would try first. */
+export function proposeSlug(branch: string | null, folder: string): string {
+  return slugify(branch ?? '') || slugify(path.basename(folder)) || 'worktree';
+}
+
+function slotClaim(repository: string, slot: number): string {
+  return `slot-${repository}-${slot}`;
+}
+
+function portWishes(config: Config): PortWish[] {
+  return Object.entries(config.resources).flatMap(([name, spec]) =>
+    spec.type === 'port' ? [{ name, base: spec.base, step: spec.step }] : [],
+  );
+}
+
+function portsOf(wishes: PortWish[], slot: number): Record<string, number> {
+  return Object.fromEntries(wishes.map(({ name, base, step }) => [name, base + slot * step]));
+}
+
+function usable(port: number): boolean {
+  return port <= 65_535 && !REFUSED_BY_BROWSERS.has(port);
+}
+
+function* candidates(wishes: PortWish[], first: number | null): Generator<number> {
+  if (first !== null) yield first;
+  const last = Math.min(65_535, ...wishes.map(({ base, step }) => Math.floor((65_535 - base) / step)));
+  for (let slot = 1; slot <= last; slot += 1) if (slot !== first) yield slot;
+}
+
+function branchFile(commonDir: string, branch: string): string {
+  return path.join(commonDir, 'coppice', 'branches', createHash('sha256').update(branch).digest('hex').slice(0, 24));
+}
+
+/** The slot that a branch had, so that bookmarks and redirect addresses survive a worktree's removal. */
+function remembered(commonDir: string, branch: string | null): number | null {
+  const document = branch === null ? null : readDocument(branchFile(commonDir, branch), 'coppice-branch');
+  return document === null ? null : Number(document.slot);
+}
+
+function remember(commonDir: string, branch: string | null, slot: number): void {
+  if (branch === null || remembered(commonDir, branch) === slot) return;
+  const file = branchFile(commonDir, branch);
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  replaceDocument(file, 'coppice-branch', { branch, slot });
+}
