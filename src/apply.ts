@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { milliseconds } from './config/schema.ts';
 import { excludePaths, trackedPaths } from './files/exclude.ts';
+import { removeLeftovers } from './files/inside.ts';
 import { findShared } from './files/isolation.ts';
 import { placeFile } from './files/place.ts';
 import type { Journal } from './ledger/journal.ts';
@@ -90,6 +91,7 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
   const { worktreePath } = world;
   const outputs = [...plan.copied, ...plan.rendered].map((file) => file.path);
   const owned = plan.resources.flatMap(({ resolved }) => resolved.made.path ?? []);
+  removeLeftovers(worktreePath, [...outputs, ...owned]);
   const { tracked, envFiles } = await trackedPaths(worktreePath, [...outputs, ...owned]);
   const isTracked = (name: string) => tracked.has(name) || [...tracked].some((other) => other.startsWith(`${name}/`));
   const warnings: string[] = [];
