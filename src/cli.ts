@@ -15,8 +15,18 @@ const EXAMPLES: Record<string, string> = {
   check: '$ npx coppice check              in CI: judges the file, never the machine',
 };
 
+/**
+ * Relative entries of PATH mean programs of whatever folder a command runs in: husky puts `node_modules/.bin` first, which in
+ * a new worktree is the branch's, `git` and all.
+ */
+function forgetRelativePath(): void {
+  const absolute = (process.env.PATH ?? '').split(':').filter((entry) => entry.startsWith('/'));
+  process.env.PATH = absolute.join(':');
+}
+
 /** The hook takes no detour through the command line's parser. */
 async function main(argv: string[]): Promise<number> {
+  forgetRelativePath();
   const [verb, first = '', second = ''] = argv;
   if (verb === 'hook') return (await import('./commands/up.ts')).hook();
   if (verb === 'go-on') return (await import('./commands/up.ts')).goOn(first, second);
