@@ -12,7 +12,6 @@ import { type Plan, type PlannedFile, type PlannedResource, type PlannedStep, re
 import type { Reporter } from './report/reporter.ts';
 import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
 import { runGraph, type Task } from './steps/graph.ts';
-import { endLeftover } from './steps/process-group.ts';
 import { runCommand } from './steps/run-command.ts';
 
 /** What a plan is carried out in. */
@@ -49,8 +48,7 @@ const TAIL_LINES = 20;
  * @returns whether all of it succeeded
  */
 export async function applyPlan(plan: Plan, world: World, options: ApplyOptions): Promise<boolean> {
-  const { journal, report } = world;
-  for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
+  const { report } = world;
   const background = (step: PlannedStep) => step.spec.background === true;
   const steps = plan.steps.filter((step) =>
     options.step === undefined ? background(step) === (options.part === 'background') : step.name === options.step,
@@ -240,7 +238,8 @@ async function runStep({ name, spec, key, done }: PlannedStep, plan: Plan, world
   for (let attempt = 0; ; attempt += 1) {
     recordStep(world, name, { state: 'running', key, ms: null, process: null });
     const env = commandEnvironment(facts, spec.variables ? plan.variables : {}, spec.env);
-    const started = (mark: object) => recordStep(world, name, { state: 'running', key, ms: null, process: JSON.stringify(mark) });
+    const started = (mark: object | null) =>
+      recordStep(world, name, { state: 'running', key, ms: null, process: mark && JSON.stringify(mark) });
     const result = await runCommand({ run: spec.run, cwd, env, timeoutMs: milliseconds(spec.timeout), log, signal, started });
     const ms = Date.now() - start;
     recordStep(world, name, { state: result.ok ? 'ok' : 'failed', key, ms, process: null });

@@ -50,7 +50,7 @@ function giveOutsideFile(world: World, commonDir: string, branch: string, folder
   const attempt = tryOwn(ledger, 'test');
   if (!('held' in attempt)) throw new Error('the record is held');
   const journal = openJournal(ledger, record.id, record.repository);
-  journal.append({ event: 'plan', project: 'shop', url: null, keepMs: 86_400_000, teardown: [] });
+  journal.append({ event: 'plan', project: 'shop', url: null, keepMs: 86_400_000, teardown: [], steps: [] });
   journal.append({ event: 'resource', name: 'DB', resource: { type: 'outside', state: 'ready', made: { file: branch } } });
   fs.writeFileSync(path.join(folder, branch), 'data');
   journal.close();

@@ -6,8 +6,8 @@ import { heldClaims, journalLines, records } from '../fixtures/ledger.ts';
 import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CONFIG = `resources:
-  PORT: 3000
-  VITE_PORT: 5173
+  PORT: 24000
+  VITE_PORT: 24005
   DATABASE_URL: sqlite
 files:
   .env: merge
@@ -25,14 +25,14 @@ async function shop(world: World): Promise<string> {
   const main = await world.repository(
     'shop',
     { 'worktree.config.yaml': CONFIG, '.gitignore': '.env\n*.log\n' },
-    { '.env': 'PORT=3000\nDATABASE_URL=file:./dev.db\n', 'certs/key.pem': 'key\n' },
+    { '.env': 'PORT=24000\nDATABASE_URL=file:./dev.db\n', 'certs/key.pem': 'key\n' },
   );
   execFileSync('sqlite3', [path.join(main, 'dev.db'), 'create table t(a); insert into t values (42)']);
   return main;
 }
 
 /** How many writes to the journal a set-up and a `down` of this config make; the first test says when it is not so any more. */
-const SET_UP_WRITES = 21;
+const SET_UP_WRITES = 22;
 const DOWN_WRITES = 5;
 
 async function countWrites(world: World, run: (env: NodeJS.ProcessEnv) => Promise<unknown>): Promise<number> {
@@ -45,13 +45,13 @@ async function countWrites(world: World, run: (env: NodeJS.ProcessEnv) => Promis
 async function expectReady(world: World, worktree: string): Promise<void> {
   const again = await world.coppice(worktree, 'up');
   expect(again.code, again.stderr).toBe(0);
-  expect(read(worktree, '.env')).toContain('PORT=3010\n');
-  expect(read(worktree, 'note.md')).toBe('3010');
+  expect(read(worktree, '.env')).toContain('PORT=24010\n');
+  expect(read(worktree, 'note.md')).toBe('24010');
   expect(execFileSync('sqlite3', [path.join(worktree, 'dev.db'), 'select a from t'], { encoding: 'utf8' })).toBe('42\n');
   expect(fs.existsSync(path.join(worktree, 'once.log')) && fs.existsSync(path.join(worktree, 'slow.log'))).toBe(true);
   expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
   expect(fs.readdirSync(worktree).filter((name) => name.endsWith('.tmp'))).toEqual([]);
-  expect(records(world)).toMatchObject([{ state: 'ready', slot: 1, ports: { PORT: 3010, VITE_PORT: 5183 } }]);
+  expect(records(world)).toMatchObject([{ state: 'ready', slot: 1, ports: { PORT: 24_010, VITE_PORT: 24_015 } }]);
 }
 
 async function expectNothingLeft(world: World, main: string, worktree: string): Promise<void> {
@@ -111,7 +111,7 @@ describe('a down killed after a journal entry', () => {
   );
 });
 
-const HANGING = `resources: { PORT: 3000 }
+const HANGING = `resources: { PORT: 24000 }
 steps:
   hang: echo $$ >> pids.log; sleep 1000 & echo $! >> pids.log; sh -c 'echo $$ >> pids.log; exec sleep 1000'
   after: touch after.log
@@ -149,7 +149,7 @@ test('what a killed set-up left running is ended before its step runs again', as
   process.kill(runner, 'SIGKILL');
   await add.ended;
   expect(before.every(isAlive)).toBe(true);
-  writeFiles(worktree, { 'worktree.config.yaml': 'resources: { PORT: 3000 }\nsteps:\n  hang: touch done.log\n' });
+  writeFiles(worktree, { 'worktree.config.yaml': 'resources: { PORT: 24000 }\nsteps:\n  hang: touch done.log\n' });
   const again = await world.coppice(worktree, 'up');
   expect(again.code, again.stderr).toBe(0);
   expect(before.filter(isAlive)).toEqual([]);

@@ -72,6 +72,7 @@ function launcherText(node: string, runner: string): string {
 # Written by \`coppice install\`. Starts the runner beside it: \`launch hook <hook> <admin directory>\` from the post-checkout
 # hook, \`launch git <arguments>\` from the alias.
 here=\${0%/*}
+case $here in /*) ;; *) here=$PWD/$here ;; esac
 door=$1
 shift
 if [ "$door" = hook ]; then
