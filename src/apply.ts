@@ -90,8 +90,7 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
   const outputs = [...plan.copied, ...plan.rendered].map((file) => file.path);
   const owned = plan.resources.flatMap(({ resolved }) => resolved.made.path ?? []);
   removeLeftovers(worktreePath, [...outputs, ...owned]);
-  const { tracked, envFiles } = await trackedPaths(worktreePath, [...outputs, ...owned]);
-  const isTracked = (name: string) => tracked.has(name) || [...tracked].some((other) => other.startsWith(`${name}/`));
+  const { isTracked, envFiles } = await trackedPaths(worktreePath, [...outputs, ...owned]);
   const warnings: string[] = [];
   const place = async (files: PlannedFile[]) => {
     for (const file of files) warnings.push(...(await placeOne(file, plan, world, isTracked(file.path))));
@@ -123,7 +122,8 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
             shared: world.shared,
           }),
         );
-        await keepStatusClean(world, [...outputs, ...owned.flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`])]);
+        const own = owned.filter((name) => !isTracked(name)).flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`]);
+        await keepStatusClean(world, [...outputs.filter((name) => !isTracked(name)), ...own]);
         world.journal.append({ event: 'warnings', warnings });
         for (const warning of warnings) world.report.warn(warning);
         return true;
@@ -191,12 +191,7 @@ async function keepStatusClean({ commonDir, worktreePath }: World, paths: string
   const there = paths.filter(
     (name) => fs.lstatSync(path.join(worktreePath, name), { throwIfNoEntry: false }) || /-(wal|shm|journal)$/.test(name),
   );
-  const tracked = await trackedPaths(worktreePath, there);
-  await excludePaths(
-    commonDir,
-    worktreePath,
-    there.filter((name) => !tracked.tracked.has(name)),
-  );
+  await excludePaths(commonDir, worktreePath, there);
 }
 
 const busy = new Set<string>();

@@ -105,19 +105,14 @@ async function parse(argv: string[]): Promise<number> {
   return code;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof Failure) {
-    process.stderr.write(
-      `${error.message
-        .split('\n')
-        .map((line) => line)
-        .join('\n')}\n`,
-    );
-    process.exitCode = error.exitCode;
-  } else {
-    process.stderr.write(`coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}\n`);
-    process.exitCode = 1;
-  }
-}
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    if (error instanceof Failure) process.stderr.write(`${error.message}\n`);
+    else
+      process.stderr.write(`coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}\n`);
+    process.exitCode = error instanceof Failure ? error.exitCode : 1;
+  },
+);

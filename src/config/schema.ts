@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { RESOURCE_SCHEMAS } from '../resources/table.ts';
 
+// Compiling validators pays for many values, not for one config, and costs every run its start.
+z.config({ jitless: true });
+
 /** Names of resources, variables and steps. YAML readers reorder integer-like keys, so a name cannot be one. */
 export const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
