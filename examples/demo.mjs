@@ -113,7 +113,7 @@ function ownEnvironment() {
   const gitConfig = path.join(root, 'gitconfig');
   fs.mkdirSync(home);
   fs.writeFileSync(gitConfig, '[user]\n\tname = Demo\n\temail = demo@example.com\n[init]\n\tdefaultBranch = main\n');
-  const programs = (process.env.PATH ?? '').split(path.delimiter).filter((entry) => !entry.startsWith(REPOSITORY));
+  const programs = (process.env.PATH ?? '').split(path.delimiter).filter((entry) => !entry.startsWith(REPOSITORY + path.sep));
   return {
     ...Object.fromEntries(kept),
     // npm puts this repository's programs first, which a user would not have; and one Node runs all of the demo.
@@ -136,10 +136,10 @@ function ownEnvironment() {
 
 /** Packs the built repository. Its scripts are left out: they would install hooks in the repository. */
 async function pack() {
-  const [packed] = JSON.parse(await quietly(`npm pack --ignore-scripts --json --pack-destination "${root}"`, REPOSITORY));
-  const { filename } = packed;
-  claim(`npm packs the repository as ${filename}`, fs.existsSync(path.join(root, filename)));
-  return filename;
+  await run(`npm pack --ignore-scripts --pack-destination "${root}"`, REPOSITORY);
+  const tarball = fs.readdirSync(root).find((name) => name.endsWith('.tgz'));
+  claim('npm packs the repository', tarball !== undefined);
+  return tarball;
 }
 
 function isSource(file) {
@@ -191,9 +191,9 @@ function enter(name) {
 }
 
 /** Runs a command as the reader sees it, and shows what it prints. @returns what it printed */
-async function run(command) {
+async function run(command, cwd = folder) {
   console.log(`$ ${command}`);
-  return quietly(command, folder, (line) => console.log(dim(`  ${line}`)));
+  return quietly(command, cwd, (line) => console.log(dim(`  ${line}`)));
 }
 
 /** @returns what the command printed @throws {NotTrue} when it fails */
