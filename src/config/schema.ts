@@ -77,7 +77,9 @@ const step = z.strictObject({
   needs: z.array(name).optional().describe('The steps and resources to wait for. Without it: the step above and everything before.'),
   timeout,
   retries: z.number().int().min(0).max(10).default(0).describe('How often to try again after a failure.'),
-  when: z.strictObject({ exists: z.array(relativePath).min(1).describe('Run only when these paths exist in the worktree.') }).optional(),
+  when: z
+    .strictObject({ exists: z.array(relativePath).min(1).describe('run only when all of these paths exist in the worktree.') })
+    .optional(),
   env: stepEnv.optional(),
   variables: z
     .boolean()
@@ -127,7 +129,7 @@ export const configSchema = z.strictObject({
     .describe('Variables that all worktrees are meant to share: the isolation check does not report them.'),
   keep: duration
     .default('1d')
-    .describe('How long databases of a vanished worktree are kept before the next `git worktree add` destroys them.'),
+    .describe("How long databases outside a vanished worktree's folder are kept before the next `git worktree add` destroys them."),
   background: z.boolean().default(false).describe('`git worktree add` returns once files and ports are there; the rest goes on detached.'),
 });
 
