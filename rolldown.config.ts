@@ -13,12 +13,31 @@ const licences: Plugin = {
   },
 };
 
-/** One small entry and chunks that are loaded when a verb needs them. No dependency is left to install. */
+/** What cosmiconfig would read files with: it is given our own reader, so these are never called, and a third of the bundle. */
+const NEVER_CALLED = ['js-yaml', 'parse-json', 'import-fresh', 'typescript'];
+const unread: Plugin = {
+  name: 'unread',
+  resolveId: (id) => (NEVER_CALLED.includes(id) ? `\0unread:${id}` : null),
+  load: (id) => (id.startsWith('\0unread:') ? 'module.exports = {};' : null),
+};
+
+/** Loaded when a run needs them, each in a chunk of its own. All else that a set-up uses is one file: many small ones start slower. */
+const WHEN_NEEDED = ['execa', 'handlebars', 'commander', 'tinyglobby', 'yocto-spinner'];
+
+/** Every package is bundled: no dependency is left to install. */
 export default defineConfig({
   input: { cli: 'src/cli.ts' },
   platform: 'node',
-  // cosmiconfig asks for TypeScript when it loads a config in it, which is never.
-  external: ['node:sqlite', 'typescript'],
-  output: { dir: 'dist', format: 'esm', minify: true, entryFileNames: '[name].mjs', chunkFileNames: '[name]-[hash].mjs', cleanDir: true },
-  plugins: [hook, licences],
+  external: ['node:sqlite'],
+  output: {
+    dir: 'dist',
+    // CommonJS starts faster than ES modules: Node reads it without its asynchronous loader.
+    format: 'cjs',
+    minify: true,
+    entryFileNames: '[name].cjs',
+    chunkFileNames: '[name]-[hash].cjs',
+    cleanDir: true,
+    codeSplitting: { groups: WHEN_NEEDED.map((name) => ({ name, test: new RegExp(`node_modules/${name}/`) })) },
+  },
+  plugins: [unread, hook, licences],
 });

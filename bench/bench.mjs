@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-const cli = path.resolve(import.meta.dirname, '../dist/cli.mjs');
+const cli = path.resolve(import.meta.dirname, '../dist/cli.cjs');
 const fewer = Math.max(1, Number(process.argv[2] ?? 1));
 const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-bench-')));
 const env = {
@@ -21,15 +21,16 @@ const env = {
 const run = (cwd, command, ...args) => execFileSync(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
-/** Times the two in turn, the first first in every other pair. Returns the medians in milliseconds. */
-function pairs(count, one, other) {
-  const times = [[], []];
-  for (let index = 0; index < count; index += 1) {
-    for (const which of index % 2 === 0 ? [0, 1] : [1, 0]) {
-      const work = which === 0 ? one : other;
+/** Times the works in turn, in another order every time. Returns the median of each in milliseconds. */
+function inTurn(count, ...works) {
+  const times = works.map(() => []);
+  for (let round = 0; round < count; round += 1) {
+    for (let index = 0; index < works.length; index += 1) {
+      const which = (index + round) % works.length;
       const start = process.hrtime.bigint();
-      work(index);
+      const after = works[which](round);
       times[which].push(Number(process.hrtime.bigint() - start) / 1e6);
+      after?.();
     }
   }
   return times.map(median);
@@ -67,35 +68,29 @@ try {
     run(folder, 'git', 'checkout', '-q', 'other');
     run(folder, 'git', 'checkout', '-q', 'main');
   };
-  const [bare, hooked] = pairs(Math.ceil(200 / fewer), checkout(plain), checkout(ours));
+  const [bare, hooked] = inTurn(Math.ceil(200 / fewer), checkout(plain), checkout(ours));
   row('git checkout with the hook : with a hook of `exit 0`', (hooked / bare).toFixed(3), 'at most 1.10');
 
-  const add = (folder) => (index) =>
-    run(folder, 'git', 'worktree', 'add', '--detach', path.join(root, `${path.basename(folder)}-${index}`));
-  const count = Math.ceil(40 / fewer);
-  const [git, withCoppice] = pairs(count, add(plain), add(ours));
-  const node = median(
-    Array.from(
-      { length: count },
-      () =>
-        pairs(
-          1,
-          () => run(root, process.execPath, '-e', '0'),
-          () => {},
-        )[0],
-    ),
-  );
-  row('git worktree add, two ports and an env file, beyond git : node -e 0', ((withCoppice - git) / node).toFixed(2), 'at most 3');
+  const node = () => {
+    run(root, process.execPath, '-e', '0');
+  };
+  const add = (folder) => (round) => {
+    const worktree = path.join(root, `${path.basename(folder)}-${round}`);
+    run(folder, 'git', 'worktree', 'add', '--detach', worktree);
+    return () => run(folder, 'git', 'worktree', 'remove', worktree);
+  };
+  const count = Math.ceil(60 / fewer);
+  const [start, git, withCoppice] = inTurn(count, node, add(plain), add(ours));
+  row('git worktree add, two ports and an env file, beyond git : node -e 0', ((withCoppice - git) / start).toFixed(2), 'at most 3');
+  row('  (node -e 0, ms)', start.toFixed(1), '');
   row('  (git worktree add alone, ms)', git.toFixed(1), '');
-  row('  (node -e 0, ms)', node.toFixed(1), '');
 
-  const upIn = path.join(root, 'ours-0');
-  const [again] = pairs(
-    count,
-    () => run(upIn, 'git', 'coppice', 'up'),
-    () => {},
-  );
-  row('git coppice up in a worktree that is ready : node -e 0', (again / node).toFixed(2), '');
+  const ready = path.join(root, 'ready');
+  run(ours, 'git', 'worktree', 'add', '--detach', ready);
+  const [startAgain, again] = inTurn(count, node, () => {
+    run(ready, 'git', 'coppice', 'up');
+  });
+  row('git coppice up in a worktree that is ready : node -e 0', (again / startAgain).toFixed(2), '');
 
   fs.writeFileSync(path.join(ours, 'worktree.config.yaml'), 'steps: { hang: "sleep 1000 & sleep 1000" }\n');
   run(ours, 'git', 'commit', '-qam', 'hang');

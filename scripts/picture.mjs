@@ -52,7 +52,7 @@ function record(root) {
   run('git', 'commit', '-qm', 'first');
   fs.writeFileSync(path.join(shop, '.env'), ENV_FILE);
   run('sqlite3', 'dev.db', 'create table orders (id)');
-  run(process.execPath, path.join(ROOT, 'dist/cli.mjs'), 'install');
+  run(process.execPath, path.join(ROOT, 'dist/cli.cjs'), 'install');
   return COMMANDS.flatMap((command) => {
     const shown = run('script', '-qec', `stty cols ${COLUMNS} -onlcr; ${command}`, '/dev/null');
     return [`\u001b[1m$ ${command}\u001b[22m`, ...shown.trimEnd().split(/\r?\n/), ''];

@@ -106,7 +106,7 @@ if [ -z "$node" ]; then
   echo 'coppice: Node.js is not where it was (${node.replaceAll("'", '')}). Run \`npx coppice install\` in the main worktree, then \`git coppice up\` here.' >&2
   exit 0
 fi
-exec "$node" "$here/${runner}/cli.mjs" "$@"
+exec "$node" "$here/${runner}/cli.cjs" "$@"
 `;
 }
 
