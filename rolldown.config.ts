@@ -26,7 +26,7 @@ const WHEN_NEEDED = ['execa', 'handlebars', 'commander', 'tinyglobby', 'yocto-sp
 
 /** Every package is bundled: no dependency is left to install. */
 export default defineConfig({
-  input: { cli: 'src/cli.ts' },
+  input: { cli: 'src/cli.ts', main: 'src/main.ts' },
   platform: 'node',
   external: ['node:sqlite'],
   output: {
@@ -37,7 +37,9 @@ export default defineConfig({
     entryFileNames: '[name].cjs',
     chunkFileNames: '[name]-[hash].cjs',
     cleanDir: true,
-    codeSplitting: { groups: WHEN_NEEDED.map((name) => ({ name, test: new RegExp(`node_modules/${name}/`) })) },
+    codeSplitting: {
+      groups: [...WHEN_NEEDED.map((name) => ({ name, test: new RegExp(`node_modules/${name}/`) }))],
+    },
   },
   plugins: [unread, hook, licences],
 });

@@ -77,7 +77,10 @@ try {
   const add = (folder) => (round) => {
     const worktree = path.join(root, `${path.basename(folder)}-${round}`);
     run(folder, 'git', 'worktree', 'add', '--detach', worktree);
-    return () => run(folder, 'git', 'worktree', 'remove', worktree);
+    return () => {
+      run(folder, 'git', 'worktree', 'remove', worktree);
+      if (folder === ours) run(folder, 'git', 'coppice', 'gc');
+    };
   };
   const count = Math.ceil(60 / fewer);
   const [start, git, withCoppice] = inTurn(count, node, add(plain), add(ours));

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { milliseconds } from './config/schema.ts';
-import { excludePaths, trackedPaths } from './files/exclude.ts';
+import { excludePaths, type PathFacts, trackedPaths } from './files/exclude.ts';
 import { removeLeftovers } from './files/inside.ts';
 import { findShared } from './files/isolation.ts';
 import { placeFile } from './files/place.ts';
@@ -25,6 +25,8 @@ export interface World {
   facts: CommandFacts;
   /** Folder of the worktree's logs. */
   logs: string;
+  /** What git knows of the paths of the plan's files. */
+  paths: Promise<PathFacts>;
   /** Variables that the worktrees are meant to share. */
   shared: ReadonlySet<string>;
 }
@@ -90,7 +92,8 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
   const outputs = [...plan.copied, ...plan.rendered].map((file) => file.path);
   const owned = plan.resources.flatMap(({ resolved }) => resolved.made.path ?? []);
   removeLeftovers(worktreePath, [...outputs, ...owned]);
-  const { isTracked, envFiles } = await trackedPaths(worktreePath, [...outputs, ...owned]);
+  const { isTracked, envFiles, ignored } = await world.paths;
+  const ownedTracked = owned.length === 0 ? null : await trackedPaths(worktreePath, owned);
   const warnings: string[] = [];
   const place = async (files: PlannedFile[]) => {
     for (const file of files) warnings.push(...(await placeOne(file, plan, world, isTracked(file.path))));
@@ -122,8 +125,10 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
             shared: world.shared,
           }),
         );
-        const own = owned.filter((name) => !isTracked(name)).flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`]);
-        await keepStatusClean(world, [...outputs.filter((name) => !isTracked(name)), ...own]);
+        const own = owned
+          .filter((name) => !ownedTracked?.isTracked(name))
+          .flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`]);
+        await keepStatusClean(world, [...outputs.filter((name) => !isTracked(name)), ...own], ignored);
         world.journal.append({ event: 'warnings', warnings });
         for (const warning of warnings) world.report.warn(warning);
         return true;
@@ -187,11 +192,11 @@ function rootEnvFiles(worktree: string): string[] {
 }
 
 /** `git status` in the new worktree shows nothing of what was put there. */
-async function keepStatusClean({ commonDir, worktreePath }: World, paths: string[]): Promise<void> {
+async function keepStatusClean({ commonDir, worktreePath }: World, paths: string[], known: ReadonlySet<string>): Promise<void> {
   const there = paths.filter(
     (name) => fs.lstatSync(path.join(worktreePath, name), { throwIfNoEntry: false }) || /-(wal|shm|journal)$/.test(name),
   );
-  await excludePaths(commonDir, worktreePath, there);
+  await excludePaths(commonDir, worktreePath, there, known);
 }
 
 const busy = new Set<string>();

@@ -1,118 +1,31 @@
 #!/usr/bin/env node
-import process from 'node:process';
-import { errorMessage, Failure } from './outcome.ts';
-
-const EXAMPLES: Record<string, string> = {
-  install: '$ npx coppice install            once in a clone; best as "prepare": "coppice install || true"',
-  up: '$ git coppice up                 in a worktree: to be sure that it is ready\n  $ git coppice up feature         from anywhere in the repository\n  $ git coppice up --step seed     only this step, again',
-  down: '$ git coppice down feature',
-  remove: '$ git coppice remove feature',
-  gc: '$ git coppice gc --dry-run',
-  status: '$ git coppice status\n  $ git coppice status --json | jq ".worktrees[].url"',
-  env: '$ eval "$(git coppice env)"\n  $ git coppice env --json',
-  run: '$ git coppice run -- npm run dev',
-  logs: '$ git coppice logs install',
-  check: '$ npx coppice check              in CI: judges the file, never the machine',
-};
+import fs from 'node:fs';
+import { createRequire, wrap } from 'node:module';
+import path from 'node:path';
+import vm from 'node:vm';
 
 /**
- * Relative entries of PATH mean programs of whatever folder a command runs in: husky puts `node_modules/.bin` first, which in
- * a new worktree is the branch's, `git` and all.
+ * Starts `main.cjs` with the code that V8 compiled at an earlier run, which halves the start. Kept beside the runner in the
+ * common git directory only, whose files never change; V8 refuses what another version of it made.
  */
-function forgetRelativePath(): void {
-  const absolute = (process.env.PATH ?? '').split(':').filter((entry) => entry.startsWith('/'));
-  process.env.PATH = absolute.join(':');
+const file = path.join(import.meta.dirname, 'main.cjs');
+const isRunner = path.basename(path.dirname(import.meta.dirname)) === 'runner';
+const cacheFile = path.join(import.meta.dirname, `main-${process.version}-${process.arch}.cache`);
+
+const cachedData = isRunner && fs.existsSync(cacheFile) ? fs.readFileSync(cacheFile) : undefined;
+const script = new vm.Script(wrap(fs.readFileSync(file, 'utf8')), { filename: file, ...(cachedData ? { cachedData } : {}) });
+const module = { exports: {} };
+script.runInThisContext()(module.exports, createRequire(file), module, file, path.dirname(file));
+
+if (isRunner && (!cachedData || script.cachedDataRejected)) {
+  // At the end: what ran until then is compiled.
+  process.on('exit', () => {
+    try {
+      const temporary = `${cacheFile}.${process.pid}.tmp`;
+      fs.writeFileSync(temporary, script.createCachedData(), { mode: 0o600 });
+      fs.renameSync(temporary, cacheFile);
+    } catch {
+      // A disk that is full or read-only: the next run starts as slowly as this one.
+    }
+  });
 }
-
-/** The hook takes no detour through the command line's parser. */
-async function main(argv: string[]): Promise<number> {
-  forgetRelativePath();
-  const [verb, first = '', second = ''] = argv;
-  if (verb === 'hook') return (await import('./commands/up.ts')).hook();
-  if (verb === 'go-on') return (await import('./commands/up.ts')).goOn(first, second);
-  return parse(argv);
-}
-
-async function parse(argv: string[]): Promise<number> {
-  const { Command, CommanderError, Option } = await import('commander');
-  const { VERSION } = await import('./version.ts');
-  let code = 0;
-  const end = async (result: Promise<number>) => {
-    code = await result;
-  };
-  const program = new Command('coppice')
-    .description(
-      'One repository, many worktrees, each with its own ports, databases, env files and dependencies.\nWorktrees are added with plain `git worktree add`; worktree.config.yaml says what each gets.',
-    )
-    .version(VERSION)
-    .exitOverride()
-    .enablePositionalOptions()
-    .configureHelp({ showGlobalOptions: false });
-  const verb = (usage: string, description: string) => {
-    const name = usage.split(' ', 1)[0] ?? '';
-    return program
-      .command(usage)
-      .description(description)
-      .addHelpText('after', `\nExample:\n  ${EXAMPLES[name] ?? ''}`);
-  };
-
-  verb('install', 'install the git hook, the launcher and the alias `git coppice` in this clone')
-    .option('--uninstall', 'undo it')
-    .action(async (options) => end((await import('./commands/install.ts')).install(options)));
-  verb('up [worktree]', 'set a worktree up; the same result however often; resumes after a failure; waits for a set-up that runs')
-    .option('--dry-run', 'say what would be done, and change nothing')
-    .option('--step <name>', 'of the steps, only this one, again')
-    .option('--force', 'run steps again that succeeded before')
-    .action(async (worktree, options) => end((await import('./commands/up.ts')).up(worktree, options)));
-  verb('down [worktree]', 'run its teardown and give its resources back; files stay, and so does its slot')
-    .option('--force', 'even when the worktree is locked')
-    .action(async (worktree, options) => end((await import('./commands/down.ts')).down(worktree, options)));
-  verb('remove <worktree>', 'teardown, `git worktree remove`, and everything that it held; refuses what git refuses')
-    .option('--force', 'even with changes that are not committed')
-    .action(async (worktree, options) => end((await import('./commands/remove.ts')).remove(worktree, options)));
-  verb('gc', 'give back, now, what belongs to worktrees that are gone')
-    .option('--dry-run', 'say what would be given back, and change nothing')
-    .option('--all', 'in every repository known on this machine')
-    .option('--merged', 'also name worktrees whose branch is merged')
-    .option('--forget <repository>', 'give up a repository that is gone for good')
-    .addOption(new Option('--expired', 'only what `keep:` no longer keeps').hideHelp())
-    .action(async (options) => end((await import('./commands/gc.ts')).gc(options)));
-  verb('status', 'every worktree: state, slot, URL, databases, what listens, how long its set-up took')
-    .option('--json', 'as JSON on stdout')
-    .option('--watch', 'again every second')
-    .action(async (options) => end((await import('./commands/status.ts')).status(options)));
-  verb('env [worktree]', "print a worktree's variables for a shell")
-    .option('--json', 'as JSON')
-    .option('--dotenv', 'as an env file')
-    .action(async (worktree, options) => end((await import('./commands/env.ts')).env(worktree, options)));
-  verb('run <command> [args...]', "run a command with this worktree's variables; passes on its exit code, 125 when it could not start")
-    .passThroughOptions()
-    .action(async (command, args) => end((await import('./commands/run.ts')).run(command, args)));
-  verb('logs [step]', 'what a step printed')
-    .option('-f, --follow', 'go on printing what is added')
-    .option('--worktree <worktree>', 'of another worktree')
-    .action(async (step, options) => end((await import('./commands/logs.ts')).logs(step, options)));
-  verb('check [folder]', 'judge worktree.config.yaml, for CI and editors')
-    .option('--json', 'as JSON on stdout')
-    .action(async (folder, options) => end((await import('./commands/check.ts')).check(folder, options)));
-
-  try {
-    await program.parseAsync(argv, { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? 0 : 2;
-  }
-  return code;
-}
-
-main(process.argv.slice(2)).then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    if (error instanceof Failure) process.stderr.write(`${error.message}\n`);
-    else
-      process.stderr.write(`coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}\n`);
-    process.exitCode = error instanceof Failure ? error.exitCode : 1;
-  },
-);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Config } from './config/schema.ts';
 import { isTemplate, loadHandlebars } from './config/templates.ts';
 import { readEnvText } from './files/env-text.ts';
-import { fileTasks } from './files/sources.ts';
+import type { FileTask } from './files/sources.ts';
 import type { Place } from './git/worktrees.ts';
 import { readIfThere } from './ledger/document.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
@@ -16,21 +16,14 @@ import type { Slot } from './slot.ts';
 export async function gather(
   config: Config,
   place: Place,
-  path_: string,
+  root: string,
+  files: FileTask[],
   names: { slug: string; slot: Slot; branch: string | null },
   record: WorktreeRecord | null,
 ): Promise<PlanInput> {
-  const { main, commonDir, bare, linked } = place.repository;
-  const [files, inputDigests] = await Promise.all([
-    fileTasks(
-      config,
-      main,
-      path_,
-      linked.map((worktree) => worktree.path),
-    ),
-    digestInputs(config, path_),
-  ]);
-  const templates = readTemplates(config, path_);
+  const { main, commonDir, bare } = place.repository;
+  const inputDigests = await digestInputs(config, root);
+  const templates = readTemplates(config, root);
   const texts = [
     config.url ?? '',
     ...Object.values(config.env),
@@ -44,7 +37,7 @@ export async function gather(
     config,
     project: projectName(config, main, commonDir, bare),
     ...names,
-    worktreePath: path_,
+    worktreePath: root,
     mainPath: main,
     mainEnv: readMainEnv(config, main),
     files,

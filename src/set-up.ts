@@ -5,11 +5,13 @@ import { applyPlan, type World } from './apply.ts';
 import { loadConfig } from './config/load.ts';
 import { formatProblem } from './config/problems.ts';
 import type { Config } from './config/schema.ts';
+import { askAboutPaths } from './files/exclude.ts';
+import { fileTasks } from './files/sources.ts';
 import { gather } from './gather.ts';
 import { ensureWorktreeId } from './git/identity.ts';
 import type { Place, Worktree } from './git/worktrees.ts';
 import { claimsOf } from './ledger/claims.ts';
-import { openJournal, readJournal } from './ledger/journal.ts';
+import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
 import { adoptOwnership, type Ownership, tryOwn } from './ledger/owner.ts';
 import { knowRepository, worktreeFolder } from './ledger/repositories.ts';
 import { openStateDir, type StateDir } from './ledger/state-dir.ts';
@@ -44,6 +46,9 @@ export interface Registered {
   folder: string;
 }
 
+/** A linked worktree, which has an admin directory. */
+export type LinkedWorktree = Worktree & { adminDir: string };
+
 /** Gives the worktree its id and its folder in the ledger. */
 export function register(place: Place, adminDir: string): Registered {
   const state = openStateDir();
@@ -63,23 +68,18 @@ export async function requireConfig(root: string, main: string | null): Promise<
 }
 
 /** Sets a worktree up: the same result however often; joins and waits when a set-up is running. */
-export async function setUp(
-  config: Config,
-  place: Place,
-  worktree: Worktree & { adminDir: string },
-  options: SetUpOptions,
-): Promise<SetUpResult> {
+export async function setUp(config: Config, place: Place, worktree: LinkedWorktree, options: SetUpOptions): Promise<SetUpResult> {
   const registered = register(place, worktree.adminDir);
-  const owned = await ownOrJoin(registered, 'up', options);
+  const owned = await ownOrJoin(registered, options);
   if ('joined' in owned) return { state: owned.joined, joined: true };
-  return carryOut(config, place, worktree, registered, owned.held, options, 'all');
+  return carryOut({ ...registered, config, place, worktree, options }, owned.held, 'all');
 }
 
 /** What a detached process does: goes on with the right that its parent handed over. */
 export async function goOn(
   config: Config,
   place: Place,
-  worktree: Worktree & { adminDir: string },
+  worktree: LinkedWorktree,
   part: 'all' | 'background',
   nonce: string,
   options: SetUpOptions,
@@ -92,25 +92,26 @@ export async function goOn(
     ownership = adoptOwnership(registered.folder, nonce);
   }
   if (!ownership) throw new Failure('The set-up was not handed over to this process.');
-  return carryOut(config, place, worktree, registered, ownership, options, part);
+  return carryOut({ ...registered, config, place, worktree, options }, ownership, part);
 }
 
 async function ownOrJoin(
   { folder }: Registered,
-  verb: string,
-  { signal, report }: SetUpOptions,
+  { signal, report, step, force }: SetUpOptions,
 ): Promise<{ held: Ownership } | { joined: 'ready' | 'failed' | 'interrupted' }> {
+  // Who asks for a step or for all of them again is not served by what another run comes to.
+  const joins = step === undefined && !force;
   let waitedFor: string | null = null;
   for (;;) {
-    const attempt = tryOwn(folder, verb);
+    const attempt = tryOwn(folder, 'up');
     if ('held' in attempt) {
-      const record = waitedFor === 'up' ? readJournal(folder) : null;
+      const record = joins && waitedFor === 'up' ? readJournal(folder) : null;
       if (record === null || record.state === 'running' || record.state === 'down') return attempt;
       attempt.held.release();
       return { joined: record.state };
     }
     const { by } = attempt;
-    if (by.verb === BACKGROUND && readJournal(folder)?.state === 'ready') return { joined: 'ready' };
+    if (joins && by.verb === BACKGROUND && readJournal(folder)?.state === 'ready') return { joined: 'ready' };
     if (waitedFor === null) report.text(`waiting for the \`${by.verb}\` that process ${by.pid} runs in this worktree`);
     waitedFor = by.verb;
     if (await waitOrAbort(50, signal)) return { joined: 'interrupted' };
@@ -132,92 +133,114 @@ function waitOrAbort(ms: number, signal: AbortSignal): Promise<boolean> {
   });
 }
 
+/** A set-up by the process that owns the worktree's record. */
+interface Session extends Registered {
+  config: Config;
+  place: Place;
+  worktree: LinkedWorktree;
+  journal: Journal;
+  options: SetUpOptions;
+  start: number;
+}
+
 async function carryOut(
-  config: Config,
-  place: Place,
-  worktree: Worktree & { adminDir: string },
-  registered: Registered,
+  session: Omit<Session, 'journal' | 'start'>,
   ownership: Ownership,
-  options: SetUpOptions,
   part: 'all' | 'background',
 ): Promise<SetUpResult> {
-  const { report, signal } = options;
-  const { state, repositoryId, worktreeId, folder } = registered;
-  const start = Date.now();
+  const { folder, worktreeId, repositoryId, worktree } = session;
   const journal = openJournal(folder, worktreeId, repositoryId);
+  const start = Date.now();
   let handedOver = false;
-  const handOver = (what: 'all' | 'background') => {
-    journal.sync();
-    detach(worktree.path, what, ownership);
-    handedOver = true;
-  };
   try {
-    const claims = claimsOf(state, folder, worktreeId, { path: worktree.path, repository: repositoryId });
-    const { commonDir } = place.repository;
-    if (part === 'all') releaseVanished({ state, commonDir, repository: repositoryId });
-    for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
-    const slug = takeSlug(repositoryId, worktree.branch, worktree.path, journal, claims);
-    if (part === 'all')
-      journal.append({ event: 'begin', at: new Date().toISOString(), path: worktree.path, branch: worktree.branch, slug });
-    const slot = await takeSlot(
-      { state, commonDir, repository: repositoryId, worktree: worktreeId, branch: worktree.branch, config },
-      journal,
-      claims,
-    );
-    const plan = planSetUp(await gather(config, place, worktree.path, { slug, slot, branch: worktree.branch }, journal.record));
-    if (part === 'all') {
-      journal.append({
-        event: 'plan',
-        project: plan.project,
-        url: plan.url,
-        keepMs: plan.keepMs,
-        teardown: plan.teardown,
-        steps: plan.steps.map(({ name }) => name),
-      });
-      report.title(`coppice  ${worktree.branch ?? slug}  slot ${slot.slot}`);
+    const end = await (part === 'all' ? wholeSetUp : backgroundSteps)({ ...session, journal, start });
+    if (end.goOn !== null) {
+      journal.sync();
+      detach(worktree.path, end.goOn, ownership);
+      handedOver = true;
     }
-    const world: World = {
-      worktreePath: worktree.path,
-      mainPath: place.repository.main,
-      commonDir,
-      journal,
-      report,
-      signal,
-      facts: factsOf(plan, place, worktree),
-      logs: logsFolder(commonDir, worktreeId),
-      shared: new Set(config.shared),
-    };
-    const hasBackgroundSteps = plan.steps.some((step) => step.spec.background && !step.done);
-    if (part === 'background') {
-      await applyPlan(plan, world, { part: 'background' });
-      return { state: 'ready', joined: false };
-    }
-    const ok = await applyPlan(plan, world, {
-      part: options.background ? 'files' : 'all',
-      ...(options.step === undefined ? {} : { step: options.step }),
-      force: options.force ?? false,
-    });
-    if (ok && options.background && !signal.aborted) {
-      handOver('all');
-      report.text(
-        `${plan.url === null ? 'files are there' : `files and ports are there  ${plan.url}`}; the rest goes on in the background: \`git coppice up\` waits for it`,
-      );
-      return { state: 'background', joined: false };
-    }
-    const end = ok ? 'ready' : 'failed';
-    journal.append({ event: 'end', at: new Date().toISOString(), state: end, ms: Date.now() - start });
-    journal.sync();
-    if (ok) report.text(`ready in ${duration(Date.now() - start)}${plan.url === null ? '' : `  ${plan.url}`}`);
-    if (ok && hasBackgroundSteps && options.step === undefined) handOver('background');
-    return { state: signal.aborted ? 'interrupted' : end, joined: false };
+    return { state: end.state, joined: false };
   } catch (error) {
-    if (error instanceof Failure && part === 'all')
-      journal.append({ event: 'end', at: new Date().toISOString(), state: 'failed', ms: Date.now() - start });
+    if (error instanceof Failure && part === 'all') recordEnd(journal, 'failed', start);
     throw error;
   } finally {
     journal.close();
     if (!handedOver) ownership.release();
   }
+}
+
+/** What a session came to, and what a detached process is to go on with. */
+interface SessionEnd {
+  state: SetUpResult['state'];
+  goOn: 'all' | 'background' | null;
+}
+
+async function wholeSetUp(session: Session): Promise<SessionEnd> {
+  const { journal, options, state, repositoryId, place, worktree, start } = session;
+  const { report, signal } = options;
+  releaseVanished({ state, commonDir: place.repository.commonDir, repository: repositoryId });
+  for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
+  const { plan, world } = await prepare(session, 'all');
+  const { project, url, keepMs, teardown } = plan;
+  journal.append({ event: 'plan', project, url, keepMs, teardown, steps: plan.steps.map(({ name }) => name) });
+  report.title(`coppice  ${worktree.branch ?? plan.slug}  slot ${plan.slot.slot}`);
+  const { step, force = false } = options;
+  const ok = await applyPlan(plan, world, { part: options.background ? 'files' : 'all', force, ...(step === undefined ? {} : { step }) });
+  if (ok && options.background && !signal.aborted) {
+    const there = url === null ? 'files are there' : `files and ports are there  ${url}`;
+    report.text(`${there}; the rest goes on in the background: \`git coppice up\` waits for it`);
+    return { state: 'background', goOn: 'all' };
+  }
+  const end = ok ? 'ready' : 'failed';
+  recordEnd(journal, end, start);
+  if (ok) report.text(`ready in ${duration(Date.now() - start)}${url === null ? '' : `  ${url}`}`);
+  const left = plan.steps.some(({ spec, done }) => spec.background && (!done || force));
+  return { state: signal.aborted ? 'interrupted' : end, goOn: ok && left && step === undefined && !signal.aborted ? 'background' : null };
+}
+
+async function backgroundSteps(session: Session): Promise<SessionEnd> {
+  const { plan, world } = await prepare(session, 'background');
+  await applyPlan(plan, world, { part: 'background', force: true });
+  return { state: 'ready', goOn: null };
+}
+
+/** Gives the worktree its name and slot, reads everything, and plans. */
+async function prepare(
+  { config, place, worktree, state, repositoryId, worktreeId, folder, journal, options, start }: Session,
+  part: 'all' | 'background',
+): Promise<{ plan: Plan; world: World }> {
+  const { commonDir, main } = place.repository;
+  const { branch, path: root } = worktree;
+  const files = await fileTasks(config, place.repository, root);
+  const paths = askAboutPaths(root, files);
+  paths.catch(() => {}); // a failure before it is asked for is that failure, not this one
+  const claims = claimsOf(state, folder, worktreeId, { path: root, repository: repositoryId });
+  const slug = takeSlug(repositoryId, branch, root, journal, claims);
+  if (part === 'all') journal.append({ event: 'begin', at: new Date(start).toISOString(), path: root, branch, slug });
+  const slot = await takeSlot({ state, commonDir, repository: repositoryId, branch, config }, journal, claims);
+  const plan = planSetUp(await gather(config, place, root, files, { slug, slot, branch }, journal.record));
+  const facts = factsOf(plan, place, worktree);
+  const logs = logsFolder(commonDir, worktreeId);
+  return {
+    plan,
+    world: {
+      worktreePath: root,
+      mainPath: main,
+      commonDir,
+      journal,
+      report: options.report,
+      signal: options.signal,
+      facts,
+      logs,
+      paths,
+      shared: new Set(config.shared),
+    },
+  };
+}
+
+function recordEnd(journal: Journal, state: 'ready' | 'failed', start: number): void {
+  journal.append({ event: 'end', at: new Date().toISOString(), state, ms: Date.now() - start });
+  journal.sync();
 }
 
 /** What commands are told of the worktree. */

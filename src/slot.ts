@@ -32,7 +32,6 @@ export interface SlotInput {
   state: StateDir;
   commonDir: string;
   repository: string;
-  worktree: string;
   branch: string | null;
   config: Config;
 }
@@ -73,7 +72,7 @@ export async function takeSlot(input: SlotInput, journal: Journal, claims: Workt
 }
 
 /** The slot that `takeSlot` would give now, without reserving anything. */
-export function proposeSlot({ state, commonDir, repository, branch, config }: Omit<SlotInput, 'worktree'>): Slot {
+export function proposeSlot({ state, commonDir, repository, branch, config }: SlotInput): Slot {
   const wishes = portWishes(config);
   const names = claimedNames(state);
   const reserved = reservedPorts(names);
@@ -112,12 +111,10 @@ async function keepSlot({ state }: SlotInput, had: Slot, wishes: PortWish[], jou
 /** Takes all of these claims, or none: those of ports only when no process uses the port. */
 async function takeAll(names: string[], journal: Journal, claims: WorktreeClaims): Promise<boolean> {
   journal.append({ event: 'claim', names });
-  const taken: string[] = [];
-  for (const name of names) {
-    if (!claims.take(name)) break;
-    taken.push(name);
-    if (name.startsWith('port-') && !(await isFree(Number(name.slice(5))))) break;
-    if (taken.length === names.length) return true;
+  // Claimed first, probed then: of two of us that want a port, only the one that has it asks whether it is in use.
+  if (names.every((name) => claims.take(name))) {
+    const free = await Promise.all(names.map((name) => !name.startsWith('port-') || isFree(Number(name.slice(5)))));
+    if (free.every(Boolean)) return true;
   }
   giveBack(names, journal, claims);
   return false;

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts';
+import { fileTasks } from '../files/sources.ts';
 import { gather } from '../gather.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
 import { claimsOf, type WorktreeClaims } from '../ledger/claims.ts';
@@ -110,5 +111,14 @@ export async function variablesOf(
   slug: string,
   slot: { slot: number; ports: Record<string, number> },
 ): Promise<Record<string, string>> {
-  return planSetUp(await gather(config, place, worktree.path, { slug, slot, branch: worktree.branch }, null)).variables;
+  return planSetUp(
+    await gather(
+      config,
+      place,
+      worktree.path,
+      await fileTasks(config, place.repository, worktree.path),
+      { slug, slot, branch: worktree.branch },
+      null,
+    ),
+  ).variables;
 }

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.ts';
+import { fileTasks } from '../files/sources.ts';
 import { gather } from '../gather.ts';
 import { git } from '../git/git.ts';
 import { findPlace } from '../git/worktrees.ts';
@@ -7,7 +8,7 @@ import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { type Plan, planSetUp } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { requireConfig, type SetUpResult, setUp } from '../set-up.ts';
+import { goOn as goOnWith, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
 import { proposeSlot, proposeSlug } from '../slot.ts';
 import { interruptible } from './interrupt.ts';
 import { configOf, findTarget, recordOf, type Target } from './target.ts';
@@ -59,7 +60,19 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
     known ??
     proposeSlot({ state: openStateDir(), commonDir, repository: readRepositoryId(commonDir) ?? '', branch: worktree.branch, config });
   const slug = record?.slug || proposeSlug(worktree.branch, worktree.path);
-  printPlan(planSetUp(await gather(config, place, worktree.path, { slug, slot, branch: worktree.branch }, record)), report);
+  printPlan(
+    planSetUp(
+      await gather(
+        config,
+        place,
+        worktree.path,
+        await fileTasks(config, place.repository, worktree.path),
+        { slug, slot, branch: worktree.branch },
+        record,
+      ),
+    ),
+    report,
+  );
   return 0;
 }
 
@@ -108,7 +121,6 @@ export async function goOn(part: string, nonce: string): Promise<number> {
   const report = await openReporter();
   const target = await findTarget(undefined, 'up');
   const config = await configOf(target);
-  const { goOn: goOnWith } = await import('../set-up.ts');
   return interruptible(async (signal) =>
     exitCode(
       await goOnWith(config, target.place, target.worktree, part === 'background' ? 'background' : 'all', nonce, {

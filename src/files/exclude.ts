@@ -14,6 +14,28 @@ export async function trackedPaths(worktree: string, paths: string[]): Promise<{
   };
 }
 
+/** What git knows of the paths that a set-up writes. */
+export interface PathFacts {
+  isTracked(name: string): boolean;
+  /** The env files that git tracks anywhere in the worktree. */
+  envFiles: string[];
+  /** Those that git ignores as plain files. */
+  ignored: ReadonlySet<string>;
+}
+
+/** Asks git about the paths that a set-up will write, before it does: the answers come while other work is done. */
+export async function askAboutPaths(worktree: string, files: { path: string; spec: { action: string } }[]): Promise<PathFacts> {
+  const plain = files.filter(({ spec }) => !['copy', 'link'].includes(spec.action)).map((file) => file.path);
+  const [tracked, ignored] = await Promise.all([
+    trackedPaths(
+      worktree,
+      files.map((file) => file.path),
+    ),
+    ignoredPaths(worktree, plain),
+  ]);
+  return { ...tracked, ignored };
+}
+
 /** Which of these paths git ignores, as what really stands there: `models/` does not match a symbolic link `models`. */
 export async function ignoredPaths(worktree: string, paths: string[]): Promise<Set<string>> {
   if (paths.length === 0) return new Set();
@@ -25,10 +47,12 @@ export async function ignoredPaths(worktree: string, paths: string[]): Promise<S
 /**
  * Puts paths that git would show as untracked into the clone's own `info/exclude`, so that `git status` stays clean and
  * `git worktree remove` needs no `--force`. One append, which other processes' appends cannot tear.
+ * @param known paths that are known to be ignored
  */
-export async function excludePaths(commonDir: string, worktree: string, paths: string[]): Promise<void> {
-  const ignored = await ignoredPaths(worktree, paths);
-  const missing = paths.filter((name) => !ignored.has(name));
+export async function excludePaths(commonDir: string, worktree: string, paths: string[], known: ReadonlySet<string>): Promise<void> {
+  const asked = paths.filter((name) => !known.has(name));
+  const ignored = await ignoredPaths(worktree, asked);
+  const missing = asked.filter((name) => !ignored.has(name));
   if (missing.length === 0) return;
   const file = path.join(commonDir, 'info', 'exclude');
   fs.mkdirSync(path.dirname(file), { recursive: true });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { badPath } from '../config/paths.ts';
 import type { Config, FileSpec } from '../config/schema.ts';
 import { git } from '../git/git.ts';
+import type { Repository } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { ignoredPaths } from './exclude.ts';
 
@@ -22,9 +23,10 @@ function isGlob(pattern: string): boolean {
 /**
  * The paths that a config's `files` mean on this machine: globs are matched against the main worktree, `.worktreeinclude`
  * is honoured after them, and without `files` every git-ignored `.env*` of the main worktree's root is merged.
- * @param others roots of the repository's other worktrees, which may lie inside the main one
  */
-export async function fileTasks(config: Config, main: string | null, root: string, others: string[]): Promise<FileTask[]> {
+export async function fileTasks(config: Config, { main, linked }: Pick<Repository, 'main' | 'linked'>, root: string): Promise<FileTask[]> {
+  // The other worktrees may lie inside the main one.
+  const others = linked.map((worktree) => worktree.path);
   const tasks: FileTask[] = config.files === undefined ? await defaultTasks(main) : [];
   for (const [key, spec] of Object.entries(config.files ?? {})) {
     if (!isGlob(key)) tasks.push({ path: path.posix.normalize(key).replace(/\/$/, ''), spec, explicit: true });

@@ -49,7 +49,7 @@ export async function findPlace(cwd: string): Promise<Place> {
 function readGitFile(cwd: string): { gitDir: string; commonDir: string } | null {
   const file = path.join(cwd, '.git');
   if (process.env.GIT_DIR !== undefined || !fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return null;
-  const named = /^gitdir: (.*)\n?$/s.exec(fs.readFileSync(file, 'utf8'))?.[1];
+  const named = /^gitdir: ([^\n]+)/.exec(fs.readFileSync(file, 'utf8'))?.[1];
   const gitDir = named === undefined ? undefined : path.resolve(cwd, named);
   const common = gitDir === undefined ? null : readIfThere(path.join(gitDir, 'commondir'));
   if (gitDir === undefined || common === null) return null;

@@ -16,8 +16,11 @@ export interface CommandInput {
   started(mark: ProcessMark | null): void;
 }
 
-/** The shell itself appends to the log: what it starts does not depend on this process's pipes. */
-const INTO_LOG = 'exec >>"$0" 2>&1; exec /bin/sh -c "$1"';
+/**
+ * The command waits for a line, which is sent when the journal knows the process: one that nobody could end later never
+ * begins. The shell itself appends to the log, so that what it starts does not depend on this process's pipes.
+ */
+const WHEN_TOLD = 'IFS= read -r go || exit 1; exec >>"$0" 2>&1 </dev/null; exec /bin/sh -c "$1"';
 
 export type CommandResult = { ok: true } | { ok: false; why: string };
 
@@ -31,11 +34,11 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
   fs.mkdirSync(path.dirname(log), { recursive: true, mode: 0o700 });
   fs.closeSync(fs.openSync(log, 'a', 0o600));
   let ended: 'timeout' | 'interrupted' | null = null;
-  const child = execa('/bin/sh', ['-c', INTO_LOG, log, run], {
+  const child = execa('/bin/sh', ['-c', WHEN_TOLD, log, run], {
     cwd,
     env,
     extendEnv: false,
-    stdio: 'ignore',
+    stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
     cleanup: false,
     reject: false,
@@ -44,6 +47,8 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
   const { pid } = child;
   if (pid === undefined) return { ok: false, why: `could not be started: ${errorMessage((await child).cause)}` };
   started(markProcess(pid));
+  child.stdin?.on('error', () => {}); // it was ended before it was told
+  child.stdin?.end('\n');
   const end = (why: 'timeout' | 'interrupted') => {
     ended ??= why;
     void endGroup(pid);

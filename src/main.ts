@@ -1,0 +1,128 @@
+import process from 'node:process';
+import { check } from './commands/check.ts';
+import { down } from './commands/down.ts';
+import { env } from './commands/env.ts';
+import { gc } from './commands/gc.ts';
+import { install } from './commands/install.ts';
+import { logs } from './commands/logs.ts';
+import { remove } from './commands/remove.ts';
+import { run } from './commands/run.ts';
+import { status } from './commands/status.ts';
+import { goOn, hook, up } from './commands/up.ts';
+import { errorMessage, Failure } from './outcome.ts';
+import { visible } from './report/visible.ts';
+import { VERSION } from './version.ts';
+
+const EXAMPLES: Record<string, string> = {
+  install: '$ npx coppice install            once in a clone; best as "prepare": "coppice install || true"',
+  up: '$ git coppice up                 in a worktree: to be sure that it is ready\n  $ git coppice up feature         from anywhere in the repository\n  $ git coppice up --step seed     only this step, again',
+  down: '$ git coppice down feature',
+  remove: '$ git coppice remove feature',
+  gc: '$ git coppice gc --dry-run',
+  status: '$ git coppice status\n  $ git coppice status --json | jq ".worktrees[].url"',
+  env: '$ eval "$(git coppice env)"\n  $ git coppice env --json',
+  run: '$ git coppice run -- npm run dev',
+  logs: '$ git coppice logs install',
+  check: '$ npx coppice check              in CI: judges the file, never the machine',
+};
+
+/**
+ * Relative entries of PATH mean programs of whatever folder a command runs in: husky puts `node_modules/.bin` first, which in
+ * a new worktree is the branch's, `git` and all.
+ */
+function forgetRelativePath(): void {
+  const absolute = (process.env.PATH ?? '').split(':').filter((entry) => entry.startsWith('/'));
+  process.env.PATH = absolute.join(':');
+}
+
+/** The hook takes no detour through the command line's parser. */
+async function main(argv: string[]): Promise<number> {
+  forgetRelativePath();
+  const [verb, first = '', second = ''] = argv;
+  if (verb === 'hook') return hook();
+  if (verb === 'go-on') return goOn(first, second);
+  return parse(argv);
+}
+
+async function parse(argv: string[]): Promise<number> {
+  const { Command, CommanderError, Option } = await import('commander');
+  let code = 0;
+  const end = async (result: Promise<number>) => {
+    code = await result;
+  };
+  const program = new Command('coppice')
+    .description(
+      'One repository, many worktrees, each with its own ports, databases, env files and dependencies.\nWorktrees are added with plain `git worktree add`; worktree.config.yaml says what each gets.',
+    )
+    .version(VERSION)
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureHelp({ showGlobalOptions: false });
+  const verb = (usage: string, description: string) => {
+    const name = usage.split(' ', 1)[0] ?? '';
+    return program
+      .command(usage)
+      .description(description)
+      .addHelpText('after', `\nExample:\n  ${EXAMPLES[name] ?? ''}`);
+  };
+
+  verb('install', 'install the git hook, the launcher and the alias `git coppice` in this clone')
+    .option('--uninstall', 'undo it')
+    .action((options) => end(install(options)));
+  verb('up [worktree]', 'set a worktree up; the same result however often; resumes after a failure; waits for a set-up that runs')
+    .option('--dry-run', 'say what would be done, and change nothing')
+    .option('--step <name>', 'of the steps, only this one, again')
+    .option('--force', 'run steps again that succeeded before')
+    .action((worktree, options) => end(up(worktree, options)));
+  verb('down [worktree]', 'run its teardown and give its resources back; files stay, and so does its slot')
+    .option('--force', 'even when the worktree is locked')
+    .action((worktree, options) => end(down(worktree, options)));
+  verb('remove <worktree>', 'teardown, `git worktree remove`, and everything that it held; refuses what git refuses')
+    .option('--force', 'even with changes that are not committed')
+    .action((worktree, options) => end(remove(worktree, options)));
+  verb('gc', 'give back, now, what belongs to worktrees that are gone')
+    .option('--dry-run', 'say what would be given back, and change nothing')
+    .option('--all', 'in every repository known on this machine')
+    .option('--merged', 'also name worktrees whose branch is merged')
+    .option('--forget <repository>', 'give up a repository that is gone for good')
+    .addOption(new Option('--expired', 'only what `keep:` no longer keeps').hideHelp())
+    .action((options) => end(gc(options)));
+  verb('status', 'every worktree: state, slot, URL, databases, what listens, how long its set-up took')
+    .option('--json', 'as JSON on stdout')
+    .option('--watch', 'again every second')
+    .action((options) => end(status(options)));
+  verb('env [worktree]', "print a worktree's variables for a shell")
+    .option('--json', 'as JSON')
+    .option('--dotenv', 'as an env file')
+    .action((worktree, options) => end(env(worktree, options)));
+  verb('run <command> [args...]', "run a command with this worktree's variables; passes on its exit code, 125 when it could not start")
+    .passThroughOptions()
+    .action((command, args) => end(run(command, args)));
+  verb('logs [step]', 'what a step printed')
+    .option('-f, --follow', 'go on printing what is added')
+    .option('--worktree <worktree>', 'of another worktree')
+    .action((step, options) => end(logs(step, options)));
+  verb('check [folder]', 'judge worktree.config.yaml, for CI and editors')
+    .option('--json', 'as JSON on stdout')
+    .action((folder, options) => end(check(folder, options)));
+
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? 0 : 2;
+  }
+  return code;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    if (error instanceof Failure) process.stderr.write(`${error.message.split('\n').map(visible).join('\n')}\n`);
+    else
+      process.stderr.write(`coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}\n`);
+    process.exitCode = error instanceof Failure ? error.exitCode : 1;
+  },
+);
