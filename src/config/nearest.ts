@@ -7,7 +7,9 @@ export function nearest(wrong: string, candidates: Iterable<string>): string | n
     const distance = leven(wrong.toLowerCase(), name.toLowerCase(), { maxDistance: 4 });
     if (best === null || distance < best.distance) best = { name, distance };
   }
-  return best && best.distance <= Math.max(1, Math.floor(wrong.length / 3)) ? best.name : null;
+  // Of a name of one or two letters too little is left when one of them is wrong.
+  const allowed = wrong.length < 3 ? 0 : Math.max(1, Math.floor(wrong.length / 3));
+  return best && best.distance <= allowed ? best.name : null;
 }
 
 /** A hint that names the nearest candidate, else lists them when they are few. */

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { RESOURCE_TYPES } from '../resources/table.ts';
-import { didYouMean } from './nearest.ts';
-import { ONE_WORD_ACTIONS } from './schema.ts';
+import { didYouMean, nearest } from './nearest.ts';
+import { DURATION, MODE, NAME, ONE_WORD_ACTIONS } from './schema.ts';
 
 interface Sentence {
   at: PropertyKey[];
@@ -10,10 +10,15 @@ interface Sentence {
   want: 'key' | 'value';
 }
 
-/** Keys that a later version will have: said as such, so that nobody takes them for a typing error. */
-const NOT_YET: Record<string, string> = {
-  reuse: 'cloning dependency folders (`reuse`) is not in this version; leave it out, the command runs',
+/** A key of steps that a later version will have: said as such, so that nobody takes it for a typing error. */
+const NOT_YET = {
+  key: 'reuse',
+  message: 'cloning dependency folders (`reuse`) is not in this version yet',
+  hint: 'Leave it out: the command of the step runs instead.',
 };
+
+/** Texts of a certain form, by key: a bare number where one is due is answered with the form. */
+const FORMS: Record<string, string> = { timeout: DURATION, keep: DURATION, mode: MODE };
 
 const ACTIONS = [...ONE_WORD_ACTIONS, 'template'];
 
@@ -26,19 +31,20 @@ export function sentenceFor(issue: z.core.$ZodIssue, value: unknown): Sentence[]
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({
         at: [...at, key],
-        message: NOT_YET[key] ?? `unknown key \`${key}\`${subject ? ` in ${subject}` : ''}`,
-        hint: key in NOT_YET ? null : didYouMean(key, knownKeys(at, value)),
         want: 'key',
+        ...(key === NOT_YET.key && at[0] === 'steps'
+          ? { message: NOT_YET.message, hint: NOT_YET.hint }
+          : { message: `unknown key \`${key}\`${subject ? ` in ${subject}` : ''}`, hint: didYouMean(key, knownKeys(at, value)) }),
       }));
     case 'invalid_type':
+      if (at.length === 2 && (at[0] === 'resources' || at[0] === 'files')) return [unionSentence(at, value, subject, got)];
+      if (get(value, at) === undefined)
+        return [{ at, message: `${describe(at.slice(0, -1)) || 'the config'} needs \`${String(at.at(-1))}\``, hint: null, want: 'value' }];
       return [
         {
           at,
-          message:
-            get(value, at) === undefined
-              ? `${describe(at.slice(0, -1)) || 'the config'} needs \`${String(at.at(-1))}\``
-              : `${subject} must be ${expectedName(issue.expected, at)}, not ${got}`,
-          hint: null,
+          message: mustBe(subject, FORMS[String(at.at(-1))] ?? expectedName(issue.expected, at), got),
+          hint: rewritten(issue.expected, get(value, at), at),
           want: 'value',
         },
       ];
@@ -48,8 +54,11 @@ export function sentenceFor(issue: z.core.$ZodIssue, value: unknown): Sentence[]
       return [
         {
           at,
-          message: `${subject} must be ${list(issue.values.map(String))}, not ${got}`,
-          hint: didYouMean(String(get(value, at)), issue.values.map(String)),
+          message: mustBe(subject, list(issue.values.map(String)), got),
+          hint:
+            nearest(String(get(value, at)), issue.values.map(String)) === null
+              ? null
+              : didYouMean(String(get(value, at)), issue.values.map(String)),
           want: 'value',
         },
       ];
@@ -77,18 +86,50 @@ export function sentenceFor(issue: z.core.$ZodIssue, value: unknown): Sentence[]
     case 'too_big':
       return [{ at, message: `${subject} must be at most ${String(issue.maximum)}, not ${got}`, hint: null, want: 'value' }];
     case 'invalid_format':
-      return [{ at, message: `${subject} must be ${issue.message}, not ${got}`, hint: null, want: 'value' }];
+      return [{ at, message: mustBe(subject, issue.message, got), hint: null, want: 'value' }];
+    case 'custom':
+      return [{ at, message: mustBe(subject, issue.message, got), hint: null, want: 'value' }];
     default:
       return [{ at, message: `${subject}: ${issue.message}`, hint: null, want: 'value' }];
   }
 }
 
-function unionSentence(at: PropertyKey[], value: unknown, subject: string, got: string): Sentence {
+/** Where a key is missing that stands beside it, misspelt: one mistake is told once. @returns the missing keys' paths, as JSON */
+export function misspeltKeys(issue: z.core.$ZodIssue, value: unknown): string[] {
+  if (issue.code !== 'unrecognized_keys') return [];
+  return issue.keys.flatMap((key) => {
+    const meant = nearest(key, knownKeys(issue.path, value));
+    return meant === null ? [] : [JSON.stringify([...issue.path, meant])];
+  });
+}
+
+function mustBe(subject: string, what: string, got: string | null): string {
+  return got === null ? `${subject} must be ${what}, and has no value` : `${subject} must be ${what}, not ${got}`;
+}
+
+/** The value as it should have been written, where that is plain. */
+function rewritten(expected: string, value: unknown, at: PropertyKey[]): string | null {
+  if (value === null) return at.length === 1 ? `Leave \`${String(at[0])}\` out, or give it a value.` : null;
+  if (expected === 'array' && typeof value === 'string') return `Write \`[${value}]\`.`;
+  if (expected === 'string' && (typeof value === 'number' || typeof value === 'boolean')) {
+    const example = at.at(-1) === 'timeout' || at.at(-1) === 'keep' ? `${value}s` : at.at(-1) === 'mode' ? `"${value}"` : null;
+    return example === null ? `Put it in quotes: "${value}".` : `Write \`${example}\`.`;
+  }
+  if ((expected === 'number' || expected === 'int') && typeof value === 'string' && /^\d+$/.test(value))
+    return `Write it without quotes: ${value}.`;
+  if (expected === 'boolean' && typeof value === 'string' && /^(yes|on|no|off)$/i.test(value))
+    return `Write \`${/^(yes|on)$/i.test(value)}\`.`;
+  return null;
+}
+
+function unionSentence(at: PropertyKey[], value: unknown, subject: string, got: string | null): Sentence {
   const section = at[0];
   const tag = section === 'resources' ? 'type' : 'action';
   const names = section === 'resources' ? Object.keys(RESOURCE_TYPES) : ACTIONS;
   const entry = get(value, at.at(-1) === tag ? at.slice(0, -1) : at);
   const chosen = typeof entry === 'object' && entry !== null && tag in entry ? (entry as Record<string, unknown>)[tag] : undefined;
+  if (section === 'files' && entry === 'template')
+    return { at, message: '`template` needs to know of what', hint: 'Write `{ template: FILE }` or `{ text: STRING }`.', want: 'value' };
   if (chosen !== undefined)
     return {
       at,
@@ -103,7 +144,7 @@ function unionSentence(at: PropertyKey[], value: unknown, subject: string, got: 
       hint: didYouMean(entry, names),
       want: 'value',
     };
-  if (typeof entry === 'object' && entry !== null)
+  if (typeof entry === 'object' && entry !== null && !Array.isArray(entry))
     return {
       at: at.at(-1) === tag ? at.slice(0, -1) : at,
       message: `${describe(at.at(-1) === tag ? at.slice(0, -1) : at)} needs \`${tag}\``,
@@ -112,7 +153,7 @@ function unionSentence(at: PropertyKey[], value: unknown, subject: string, got: 
     };
   return {
     at,
-    message: `${subject} must be ${section === 'resources' ? 'a port, a type, or a map with a type' : 'an action, or a map with one'}, not ${got}`,
+    message: mustBe(subject, section === 'resources' ? 'a port, a type, or a map with a type' : 'an action, or a map with one', got),
     hint: `Known: ${names.join(', ')}.`,
     want: 'value',
   };
@@ -155,8 +196,12 @@ const FILE_KEYS: Record<string, string[]> = {
   template: ['action', 'template', 'text', 'mode'],
 };
 
+/** A path of keys: `steps.install.env`, `files[".env"].mode`, `envFiles[0]`. */
 function describe(at: readonly PropertyKey[]): string {
-  return at.length === 0 ? '' : `\`${at.map(String).join('.')}\``;
+  const path = at.map((key) =>
+    typeof key === 'number' ? `[${key}]` : NAME.test(String(key)) ? `.${String(key)}` : `[${JSON.stringify(key)}]`,
+  );
+  return at.length === 0 ? '' : `\`${path.join('').replace(/^\./, '')}\``;
 }
 
 function get(value: unknown, at: readonly PropertyKey[]): unknown {
@@ -166,11 +211,12 @@ function get(value: unknown, at: readonly PropertyKey[]): unknown {
   );
 }
 
-function shown(value: unknown): string {
-  if (value === null) return 'nothing';
+/** A value as a sentence names it; null when there is none. */
+function shown(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
-  const text = JSON.stringify(value) ?? 'nothing';
+  const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}…"` : text;
 }
 
