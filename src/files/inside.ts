@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { badPath } from '../config/paths.ts';
 import { writeWhole } from '../ledger/document.ts';
 import { errorCode, Failure } from '../outcome.ts';
 
@@ -16,7 +17,9 @@ export type Standing = 'nothing' | 'file' | 'folder' | 'link' | 'other';
 export function prepareInside(root: string, relative: string): string {
   const parts = relative.split('/').filter((part) => part !== '' && part !== '.');
   const name = parts.pop();
-  if (name === undefined || parts.includes('..') || name === '..') throw new Failure(`${relative} is not a path inside the worktree`);
+  const wrong = badPath(relative);
+  if (name === undefined || wrong !== null)
+    throw new Failure(`${relative} ${wrong ?? 'is the worktree itself'}, so nothing is written there`);
   let folder = root;
   for (const part of parts) {
     folder = path.join(folder, part);
@@ -39,6 +42,7 @@ export function prepareInside(root: string, relative: string): string {
 export function standing(root: string, relative: string): Standing {
   let current = root;
   const parts = relative.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) return 'other';
   for (const [index, part] of parts.entries()) {
     current = path.join(current, part);
     const stat = fs.lstatSync(current, { throwIfNoEntry: false });
