@@ -26,8 +26,10 @@ export function assignments(text: string): Assignment[] {
     const separatorEnd = match.indices?.groups?.separator?.[1] ?? 0;
     const [from, to] = match.indices?.groups?.value ?? [separatorEnd, separatorEnd];
     const trimmed = value.trim();
-    const valueStart = trimmed === '' ? separatorEnd : from + value.indexOf(trimmed);
-    const valueEnd = trimmed === '' ? separatorEnd : valueStart + trimmed.length;
+    const lead = value.indexOf(trimmed);
+    const valueEnd = trimmed === '' ? separatorEnd : from + lead + trimmed.length;
+    // Only a quoted value may stand on the next line: the line end belongs to it, so that a bare one can take its place.
+    const valueStart = trimmed === '' || value.slice(0, lead).includes('\n') ? separatorEnd : from + lead;
     const lineEnd = normal.indexOf('\n', Math.max(valueEnd, trimmed === '' ? separatorEnd : to));
     const start = match.index + Math.max(before.lastIndexOf('\n') + 1, match.index === 0 && before.startsWith('\uFEFF') ? 1 : 0);
     return {
