@@ -185,13 +185,14 @@ export function render(
     slugify: (value: unknown) => slugify(asText(value, 'slugify')),
     upper: (value: unknown) => asText(value, 'upper').toUpperCase(),
     lower: (value: unknown) => asText(value, 'lower').toLowerCase(),
-    json: (value: unknown) => JSON.stringify(value ?? null),
-    default: (value: unknown, fallback: unknown) => (value === undefined || value === null || value === '' ? fallback : value),
+    json: (value: unknown) => JSON.stringify(present(value, 'json')),
+    default: (value: unknown, fallback: unknown) =>
+      value === undefined || value === null || value === '' ? present(fallback, 'default') : value,
     envfile: (file: unknown, name: unknown) => readEnvFile(asText(file, 'envfile'), asText(name, 'envfile')),
   });
   const knownHelpers = Object.fromEntries([...Object.keys(HELPERS), ...BLOCKS].map((name) => [name, true]));
   try {
-    return instance.compile(text, { strict: true, noEscape: true, knownHelpers, knownHelpersOnly: true })(values);
+    return instance.compile(text, { strict: true, noEscape: true, knownHelpers, knownHelpersOnly: true })(bare(values));
   } catch (error) {
     if (error instanceof Failure || !(error instanceof Error)) throw error;
     const missing = /"([^"]+)" not defined/.exec(error.message)?.[1];
@@ -199,9 +200,22 @@ export function render(
   }
 }
 
-function asText(value: unknown, helper: string): string {
+/** All that Handlebars needs of a map for its own error messages. */
+const NO_NAMES: object = Object.create(null, { [Symbol.toPrimitive]: { value: () => 'the values' } });
+
+/** Maps without the names of Object.prototype: what Handlebars finds there but may not show, it renders as nothing. */
+function bare(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.assign(Object.create(NO_NAMES), Object.fromEntries(Object.entries(value).map(([name, part]) => [name, bare(part)])));
+}
+
+function present<Value>(value: Value, helper: string): NonNullable<Value> {
   if (value === undefined || value === null) throw new Failure(`\`${helper}\` was given a name that has no value on this machine`);
-  return String(value);
+  return value;
+}
+
+function asText(value: unknown, helper: string): string {
+  return String(present(value, helper));
 }
 
 /** `[a-z0-9-]` only, at most 40 characters; empty when nothing of the text can be kept. */

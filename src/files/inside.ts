@@ -45,13 +45,23 @@ export function standing(root: string, relative: string): Standing {
   if (parts.includes('..')) return 'other';
   for (const [index, part] of parts.entries()) {
     current = path.join(current, part);
-    const stat = fs.lstatSync(current, { throwIfNoEntry: false });
+    const stat = look(current);
     if (!stat) return 'nothing';
     if (stat.isSymbolicLink()) return 'link';
     if (index === parts.length - 1) return stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other';
     if (!stat.isDirectory()) return 'nothing';
   }
   return 'other';
+}
+
+function look(file: string): fs.Stats | undefined {
+  try {
+    return fs.lstatSync(file, { throwIfNoEntry: false });
+  } catch (error) {
+    // Where the name is too long nothing can stand; writing there says so.
+    if (errorCode(error) === 'ENAMETOOLONG') return undefined;
+    throw error;
+  }
 }
 
 /** A name for a temporary file beside `target`, which no other process uses. */
