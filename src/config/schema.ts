@@ -76,12 +76,14 @@ const timeout = duration
   .describe('The command is ended after this time.');
 const cwd = relativePath.optional().describe('Where it runs, relative to the worktree.');
 
+const when = z.strictObject({ exists: z.array(relativePath).min(1).describe('Run only when these paths exist in the worktree.') });
+
 const step = z.strictObject({
   run,
   needs: z.array(name).optional().describe('The steps and resources to wait for. Without it: the step above and everything before.'),
   timeout,
   retries: z.number().int().min(0).max(10).default(0).describe('How often to try again after a failure.'),
-  when: z.strictObject({ exists: z.array(relativePath).min(1).describe('Run only when these paths exist in the worktree.') }).optional(),
+  when: when.optional(),
   env: stepEnv.optional(),
   variables: z
     .boolean()
@@ -140,6 +142,16 @@ export type Config = z.infer<typeof configSchema>;
 export type FileSpec = z.infer<typeof file>;
 export type StepSpec = z.infer<typeof step>;
 export type ResourceSpec = z.infer<typeof resource>;
+
+/** The keys that each map of the config can have; those of resources and files by type and action. */
+export const KEYS = {
+  config: Object.keys(configSchema.shape),
+  step: Object.keys(step.shape),
+  teardown: Object.keys(teardownStep.shape),
+  when: Object.keys(when.shape),
+  resources: new Map(RESOURCE_SCHEMAS.map(({ shape }) => [String(shape.type.value), Object.keys(shape)])),
+  files: new Map(Object.entries(actions).map(([action, { shape }]) => [action, Object.keys(shape)])),
+};
 
 /** The one-word actions of `files`. */
 export const ONE_WORD_ACTIONS = ['merge', 'env', 'copy', 'link', 'sqlite'] as const;

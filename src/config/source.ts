@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import type { CST } from 'yaml';
-import { Composer, type Document, isMap, isNode, isScalar, LineCounter, type Node, type Pair, Parser } from 'yaml';
+import { Composer, type Document, isMap, isNode, isScalar, type Node, type Pair, Parser } from 'yaml';
 import { errorCode } from '../outcome.ts';
 import type { Problem } from './problems.ts';
 import { type At, jsonProblems, yamlProblems } from './yaml-problems.ts';
@@ -18,7 +18,6 @@ export interface Source {
   value: unknown;
   text: string;
   document: Document;
-  lines: LineCounter;
 }
 
 export type ReadSource = { source: Source } | { problems: Problem[] };
@@ -57,16 +56,15 @@ function readPlainFile(file: string): { content: Buffer } | { wrong: string; hin
 
 /** Parses the text of a config file; see {@link readSource}. */
 export function parseSource(text: string, name: string): ReadSource {
-  const lines = new LineCounter();
   const at: At = (offset, message, width = 1, hint = null) => ({
-    ...position(lines, text, offset),
+    ...position(text, offset),
     file: name,
     width,
     message,
     hint,
   });
   if (text.trim() === '') return { problems: [whole(name, 'is empty', SMALLEST)] };
-  const { tokens, tooDeep } = scan([...new Parser(lines.addNewLine).parse(text)]);
+  const { tokens, tooDeep } = scan([...new Parser().parse(text)]);
   if (tooDeep !== null) return { problems: [at(tooDeep, `is nested more than ${MAX_DEPTH} levels deep`)] };
   const [document, second] = [
     ...new Composer({ version: '1.2', uniqueKeys: true, strict: true, keepSourceTokens: false }).compose(tokens.top, true, text.length),
@@ -77,7 +75,7 @@ export function parseSource(text: string, name: string): ReadSource {
   if (name.endsWith('.json') && problems.length === 0) problems.push(...jsonProblems(text, tokens.all, at));
   if (problems.length > 0) return { problems: shortened(problems, name) };
   keepTextAsWritten(document.contents, []);
-  return { source: { file: name, value: document.toJS({ maxAliasCount: 0 }), text, document, lines } };
+  return { source: { file: name, value: document.toJS({ maxAliasCount: 0 }), text, document } };
 }
 
 /** A file of one mistake made ten thousand times is told of the first ones. */
@@ -102,7 +100,7 @@ function scan(top: CST.Token[]): { tokens: { top: CST.Token[]; all: CST.Token[] 
   push(top, 0);
   for (let next = open.pop(); next; next = open.pop()) {
     const { token, depth } = next;
-    if (depth > MAX_DEPTH) {
+    if (depth > MAX_DEPTH && 'items' in token) {
       tooDeep = Math.min(tooDeep ?? token.offset, token.offset);
       continue;
     }
@@ -138,11 +136,13 @@ function keepTextAsWritten(node: unknown, path: string[]): void {
   }
 }
 
-function position(lines: LineCounter, text: string, offset: number): { line: number; column: number; source: string } {
-  const { line, col } = lines.linePos(offset);
-  const start = lines.lineStarts[line - 1] ?? 0;
+/** The line and column of an offset, 1-based, and the line itself. The library's line counter misses lines of broken files. */
+function position(text: string, offset: number): { line: number; column: number; source: string } {
+  const start = offset === 0 ? 0 : text.lastIndexOf('\n', offset - 1) + 1;
   const end = text.indexOf('\n', start);
-  return { line: Math.max(1, line), column: Math.max(1, col), source: text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '') };
+  const line = text.slice(0, start).split('\n').length;
+  const source = text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '');
+  return { line, column: Math.min(offset - start, source.length) + 1, source };
 }
 
 /**
@@ -174,8 +174,8 @@ export function locate(
   if (!target?.range) return null;
   const [start, end] = target.range;
   const within = part === null || !isScalar(target) ? -1 : wordAt(source.text.slice(start, end), part);
-  if (part !== null && within >= 0) return { ...position(source.lines, source.text, start + within), width: part.length };
-  const place = position(source.lines, source.text, start);
+  if (part !== null && within >= 0) return { ...position(source.text, start + within), width: part.length };
+  const place = position(source.text, start);
   const length = isScalar(target) && end > start ? end - start : 1;
   return { ...place, width: Math.min(length, Math.max(1, place.source.length - place.column + 1)) };
 }

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { RESOURCE_TYPES } from '../resources/table.ts';
 import { didYouMean, nearest } from './nearest.ts';
-import { DURATION, MODE, NAME, ONE_WORD_ACTIONS } from './schema.ts';
+import { DURATION, KEYS, MODE, NAME, ONE_WORD_ACTIONS } from './schema.ts';
 
 interface Sentence {
   at: PropertyKey[];
@@ -17,8 +17,13 @@ const NOT_YET = {
   hint: 'Leave it out: the command of the step runs instead.',
 };
 
-/** Texts of a certain form, by key: a bare number where one is due is answered with the form. */
-const FORMS: Record<string, string> = { timeout: DURATION, keep: DURATION, mode: MODE };
+/** What a text of a certain form must be, so that a bare number where one is due is answered with the form. */
+function formOf(at: PropertyKey[]): string | null {
+  if (at.length === 1 && at[0] === 'keep') return DURATION;
+  if (at.length !== 3) return null;
+  if (at[0] === 'files' && at[2] === 'mode') return MODE;
+  return (at[0] === 'steps' || at[0] === 'teardown') && at[2] === 'timeout' ? DURATION : null;
+}
 
 const ACTIONS = [...ONE_WORD_ACTIONS, 'template'];
 
@@ -37,19 +42,19 @@ export function sentenceFor(issue: z.core.$ZodIssue, value: unknown): Sentence[]
           : { message: `unknown key \`${key}\`${subject ? ` in ${subject}` : ''}`, hint: didYouMean(key, knownKeys(at, value)) }),
       }));
     case 'invalid_type':
-      if (at.length === 2 && (at[0] === 'resources' || at[0] === 'files')) return [unionSentence(at, value, subject, got)];
+      if (at.length === 2 && (at[0] === 'resources' || at[0] === 'files')) return [unionSentence(at, value, got)];
       if (get(value, at) === undefined)
         return [{ at, message: `${describe(at.slice(0, -1)) || 'the config'} needs \`${String(at.at(-1))}\``, hint: null, want: 'value' }];
       return [
         {
           at,
-          message: mustBe(subject, FORMS[String(at.at(-1))] ?? expectedName(issue.expected, at), got),
+          message: mustBe(subject, formOf(at) ?? expectedName(issue.expected, at), got),
           hint: rewritten(issue.expected, get(value, at), at),
           want: 'value',
         },
       ];
     case 'invalid_union':
-      return [unionSentence(at, value, subject, got)];
+      return [unionSentence(at, value, got)];
     case 'invalid_value':
       return [
         {
@@ -112,8 +117,8 @@ function rewritten(expected: string, value: unknown, at: PropertyKey[]): string 
   if (value === null) return at.length === 1 ? `Leave \`${String(at[0])}\` out, or give it a value.` : null;
   if (expected === 'array' && typeof value === 'string') return `Write \`[${value}]\`.`;
   if (expected === 'string' && (typeof value === 'number' || typeof value === 'boolean')) {
-    const example = at.at(-1) === 'timeout' || at.at(-1) === 'keep' ? `${value}s` : at.at(-1) === 'mode' ? `"${value}"` : null;
-    return example === null ? `Put it in quotes: "${value}".` : `Write \`${example}\`.`;
+    const form = formOf(at);
+    return form === null ? `Put it in quotes: "${value}".` : `Write \`${form === DURATION ? `${value}s` : `"${value}"`}\`.`;
   }
   if ((expected === 'number' || expected === 'int') && typeof value === 'string' && /^\d+$/.test(value))
     return `Write it without quotes: ${value}.`;
@@ -122,41 +127,23 @@ function rewritten(expected: string, value: unknown, at: PropertyKey[]): string 
   return null;
 }
 
-function unionSentence(at: PropertyKey[], value: unknown, subject: string, got: string | null): Sentence {
-  const section = at[0];
-  const tag = section === 'resources' ? 'type' : 'action';
-  const names = section === 'resources' ? Object.keys(RESOURCE_TYPES) : ACTIONS;
-  const entry = get(value, at.at(-1) === tag ? at.slice(0, -1) : at);
-  const chosen = typeof entry === 'object' && entry !== null && tag in entry ? (entry as Record<string, unknown>)[tag] : undefined;
-  if (section === 'files' && entry === 'template')
+/** An entry of `resources` or `files` whose type or action is not one. */
+function unionSentence(at: PropertyKey[], value: unknown, got: string | null): Sentence {
+  const [tag, names, kind, whole] =
+    at[0] === 'resources'
+      ? ['type', Object.keys(RESOURCE_TYPES), 'a resource type', 'a port, a type, or a map with a type']
+      : ['action', ACTIONS, 'an action', 'an action, or a map with one'];
+  const where = at.slice(0, 2);
+  const entry = get(value, where);
+  const isMap = typeof entry === 'object' && entry !== null && !Array.isArray(entry);
+  const chosen = isMap ? get(entry, [tag]) : entry;
+  if (isMap && chosen === undefined)
+    return { at: where, message: `${describe(where)} needs \`${tag}\``, hint: `One of: ${names.join(', ')}.`, want: 'key' };
+  if (entry === 'template')
     return { at, message: '`template` needs to know of what', hint: 'Write `{ template: FILE }` or `{ text: STRING }`.', want: 'value' };
-  if (chosen !== undefined)
-    return {
-      at,
-      message: `\`${String(chosen)}\` is not ${tag === 'type' ? 'a resource type' : 'an action'}`,
-      hint: didYouMean(String(chosen), names),
-      want: 'value',
-    };
-  if (typeof entry === 'string')
-    return {
-      at,
-      message: `\`${entry}\` is not ${tag === 'type' ? 'a resource type' : 'an action'}`,
-      hint: didYouMean(entry, names),
-      want: 'value',
-    };
-  if (typeof entry === 'object' && entry !== null && !Array.isArray(entry))
-    return {
-      at: at.at(-1) === tag ? at.slice(0, -1) : at,
-      message: `${describe(at.at(-1) === tag ? at.slice(0, -1) : at)} needs \`${tag}\``,
-      hint: `One of: ${names.join(', ')}.`,
-      want: 'key',
-    };
-  return {
-    at,
-    message: mustBe(subject, section === 'resources' ? 'a port, a type, or a map with a type' : 'an action, or a map with one', got),
-    hint: `Known: ${names.join(', ')}.`,
-    want: 'value',
-  };
+  if (typeof chosen === 'string') return { at, message: `\`${chosen}\` is not ${kind}`, hint: didYouMean(chosen, names), want: 'value' };
+  if (isMap) return { at, message: mustBe(describe([...where, tag]), list(names), shown(chosen)), hint: null, want: 'value' };
+  return { at, message: mustBe(describe(at), whole, got), hint: `Known: ${names.join(', ')}.`, want: 'value' };
 }
 
 function expectedName(expected: string, at: PropertyKey[]): string {
@@ -175,26 +162,15 @@ function expectedName(expected: string, at: PropertyKey[]): string {
 
 /** The keys that could stand beside an unknown one. */
 function knownKeys(at: PropertyKey[], value: unknown): string[] {
-  const keys: Record<string, string[]> = {
-    '': ['project', 'url', 'resources', 'env', 'files', 'steps', 'teardown', 'envFiles', 'shared', 'keep', 'background'],
-    steps: ['run', 'needs', 'timeout', 'retries', 'when', 'env', 'variables', 'cwd', 'background', 'inputs'],
-    teardown: ['run', 'env', 'timeout', 'cwd'],
-    when: ['exists'],
-  };
-  const entry = get(value, at);
-  if (at[0] === 'resources') return Object.keys(RESOURCE_TYPES[(entry as { type: keyof typeof RESOURCE_TYPES }).type].schema.shape);
-  if (at[0] === 'files') return FILE_KEYS[String((entry as { action?: unknown }).action)] ?? [];
-  return keys[at.at(-1) === 'when' ? 'when' : String(at[0] ?? '')] ?? [];
+  const [section, , part] = at;
+  if (section === undefined) return KEYS.config;
+  if (part === 'when') return KEYS.when;
+  if (section === 'steps') return KEYS.step;
+  if (section === 'teardown') return KEYS.teardown;
+  const entry = get(value, at.slice(0, 2));
+  const [shapes, tag] = section === 'resources' ? [KEYS.resources, 'type'] : [KEYS.files, 'action'];
+  return shapes.get(String(get(entry, [tag]))) ?? [];
 }
-
-const FILE_KEYS: Record<string, string[]> = {
-  merge: ['action', 'from', 'set', 'mode'],
-  env: ['action', 'format', 'set', 'mode'],
-  copy: ['action', 'from', 'mode'],
-  link: ['action', 'from'],
-  sqlite: ['action', 'from'],
-  template: ['action', 'template', 'text', 'mode'],
-};
 
 /** A path of keys: `steps.install.env`, `files[".env"].mode`, `envFiles[0]`. */
 function describe(at: readonly PropertyKey[]): string {
@@ -206,7 +182,8 @@ function describe(at: readonly PropertyKey[]): string {
 
 function get(value: unknown, at: readonly PropertyKey[]): unknown {
   return at.reduce<unknown>(
-    (node, key) => (typeof node === 'object' && node !== null ? (node as Record<PropertyKey, unknown>)[key] : undefined),
+    (node, key) =>
+      typeof node === 'object' && node !== null && Object.hasOwn(node, key) ? (node as Record<PropertyKey, unknown>)[key] : undefined,
     value,
   );
 }
