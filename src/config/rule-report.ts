@@ -1,5 +1,5 @@
 /** Where in a problem's text the caret stands, and what follows it. */
-export interface ReportDetails {
+interface ReportDetails {
   hint?: string | null;
   want?: 'key' | 'value';
   /** The part of the value that is wrong; null for all of it. */

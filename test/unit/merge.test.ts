@@ -209,6 +209,20 @@ describe('a later run', () => {
     expect(removed.text).toBe(edited.slice(0, edited.indexOf(OPENING)));
   });
 
+  test('beside an edit: a name that stands twice with two values is not taken for edited', () => {
+    const source = 'A=1\nA=2\nB=1\n';
+    const twice = merge(source, {});
+    const second = again(twice, source, 'A=1\nA=2\nB=mine\n', {});
+    expect(second.text).toBe('A=1\nA=2\nB=mine\n');
+    expect(second.warnings).toEqual(['B in .env was edited in this worktree and is left as it is']);
+  });
+
+  test('beside an edit: a first line that goes leaves the byte order mark', () => {
+    const source = '\uFEFFA=1\nB=1\n';
+    const second = again(merge(source, {}), '\uFEFFB=1\n', '\uFEFFA=1\nB=mine\n', {});
+    expect(second.text).toBe('\uFEFFB=mine\n');
+  });
+
   test('a value edited in our block is left, and says so', () => {
     const current = first.text.replace('EXTRA=x', 'EXTRA=mine');
     const second = again(first, SOURCE, current, PLACE);
