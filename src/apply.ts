@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { milliseconds } from './config/schema.ts';
 import { excludePaths, trackedPaths } from './files/exclude.ts';
+import { removeLeftovers } from './files/inside.ts';
 import { findShared } from './files/isolation.ts';
 import { placeFile } from './files/place.ts';
 import type { Journal } from './ledger/journal.ts';
@@ -11,7 +12,6 @@ import { type Plan, type PlannedFile, type PlannedResource, type PlannedStep, re
 import type { Reporter } from './report/reporter.ts';
 import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
 import { runGraph, type Task } from './steps/graph.ts';
-import { endLeftover } from './steps/process-group.ts';
 import { runCommand } from './steps/run-command.ts';
 
 /** What a plan is carried out in. */
@@ -48,8 +48,7 @@ const TAIL_LINES = 20;
  * @returns whether all of it succeeded
  */
 export async function applyPlan(plan: Plan, world: World, options: ApplyOptions): Promise<boolean> {
-  const { journal, report } = world;
-  for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
+  const { report } = world;
   const background = (step: PlannedStep) => step.spec.background === true;
   const steps = plan.steps.filter((step) =>
     options.step === undefined ? background(step) === (options.part === 'background') : step.name === options.step,
@@ -90,8 +89,8 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
   const { worktreePath } = world;
   const outputs = [...plan.copied, ...plan.rendered].map((file) => file.path);
   const owned = plan.resources.flatMap(({ resolved }) => resolved.made.path ?? []);
-  const { tracked, envFiles } = await trackedPaths(worktreePath, [...outputs, ...owned]);
-  const isTracked = (name: string) => tracked.has(name) || [...tracked].some((other) => other.startsWith(`${name}/`));
+  removeLeftovers(worktreePath, [...outputs, ...owned]);
+  const { isTracked, envFiles } = await trackedPaths(worktreePath, [...outputs, ...owned]);
   const warnings: string[] = [];
   const place = async (files: PlannedFile[]) => {
     for (const file of files) warnings.push(...(await placeOne(file, plan, world, isTracked(file.path))));
@@ -123,7 +122,8 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
             shared: world.shared,
           }),
         );
-        await keepStatusClean(world, [...outputs, ...owned.flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`])]);
+        const own = owned.filter((name) => !isTracked(name)).flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`]);
+        await keepStatusClean(world, [...outputs.filter((name) => !isTracked(name)), ...own]);
         world.journal.append({ event: 'warnings', warnings });
         for (const warning of warnings) world.report.warn(warning);
         return true;
@@ -191,12 +191,7 @@ async function keepStatusClean({ commonDir, worktreePath }: World, paths: string
   const there = paths.filter(
     (name) => fs.lstatSync(path.join(worktreePath, name), { throwIfNoEntry: false }) || /-(wal|shm|journal)$/.test(name),
   );
-  const tracked = await trackedPaths(worktreePath, there);
-  await excludePaths(
-    commonDir,
-    worktreePath,
-    there.filter((name) => !tracked.tracked.has(name)),
-  );
+  await excludePaths(commonDir, worktreePath, there);
 }
 
 const busy = new Set<string>();
@@ -238,7 +233,8 @@ async function runStep({ name, spec, key, done }: PlannedStep, plan: Plan, world
   for (let attempt = 0; ; attempt += 1) {
     recordStep(world, name, { state: 'running', key, ms: null, process: null });
     const env = commandEnvironment(facts, spec.variables ? plan.variables : {}, spec.env);
-    const started = (mark: object) => recordStep(world, name, { state: 'running', key, ms: null, process: JSON.stringify(mark) });
+    const started = (mark: object | null) =>
+      recordStep(world, name, { state: 'running', key, ms: null, process: mark && JSON.stringify(mark) });
     const result = await runCommand({ run: spec.run, cwd, env, timeoutMs: milliseconds(spec.timeout), log, signal, started });
     const ms = Date.now() - start;
     recordStep(world, name, { state: result.ok ? 'ok' : 'failed', key, ms, process: null });

@@ -15,8 +15,18 @@ const EXAMPLES: Record<string, string> = {
   check: '$ npx coppice check              in CI: judges the file, never the machine',
 };
 
+/**
+ * Relative entries of PATH mean programs of whatever folder a command runs in: husky puts `node_modules/.bin` first, which in
+ * a new worktree is the branch's, `git` and all.
+ */
+function forgetRelativePath(): void {
+  const absolute = (process.env.PATH ?? '').split(':').filter((entry) => entry.startsWith('/'));
+  process.env.PATH = absolute.join(':');
+}
+
 /** The hook takes no detour through the command line's parser. */
 async function main(argv: string[]): Promise<number> {
+  forgetRelativePath();
   const [verb, first = '', second = ''] = argv;
   if (verb === 'hook') return (await import('./commands/up.ts')).hook();
   if (verb === 'go-on') return (await import('./commands/up.ts')).goOn(first, second);
@@ -95,19 +105,14 @@ async function parse(argv: string[]): Promise<number> {
   return code;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof Failure) {
-    process.stderr.write(
-      `${error.message
-        .split('\n')
-        .map((line) => line)
-        .join('\n')}\n`,
-    );
-    process.exitCode = error.exitCode;
-  } else {
-    process.stderr.write(`coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}\n`);
-    process.exitCode = 1;
-  }
-}
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    if (error instanceof Failure) process.stderr.write(`${error.message}\n`);
+    else
+      process.stderr.write(`coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}\n`);
+    process.exitCode = error instanceof Failure ? error.exitCode : 1;
+  },
+);

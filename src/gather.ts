@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { glob } from 'tinyglobby';
 import type { Config } from './config/schema.ts';
 import { isTemplate, loadHandlebars } from './config/templates.ts';
 import { readEnvText } from './files/env-text.ts';
@@ -80,6 +79,7 @@ async function digestInputs(config: Config, root: string): Promise<Record<string
   const digests: Record<string, string> = {};
   for (const [name, spec] of Object.entries(config.steps)) {
     if (!spec.inputs) continue;
+    const { glob } = await import('tinyglobby');
     const hash = createHash('sha256');
     const found = await glob(spec.inputs, {
       cwd: root,

@@ -17,6 +17,7 @@ import { Failure } from './outcome.ts';
 import { type Plan, planSetUp } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
 import { takeSlot, takeSlug } from './slot.ts';
+import { endLeftover } from './steps/process-group.ts';
 import { duration } from './steps/run-command.ts';
 import { releaseVanished } from './vanished.ts';
 
@@ -31,6 +32,9 @@ export interface SetUpOptions {
 
 /** What a set-up came to. `joined`: another process was at it, and this is what it came to. */
 export type SetUpResult = { state: 'ready' | 'failed' | 'background' | 'interrupted'; joined: boolean };
+
+/** What the owner of a record is at when only background steps are left. */
+const BACKGROUND = 'background steps';
 
 /** The worktree with its record in the ledger. */
 export interface Registered {
@@ -106,7 +110,7 @@ async function ownOrJoin(
       return { joined: record.state };
     }
     const { by } = attempt;
-    if (by.verb === 'background steps' && readJournal(folder)?.state === 'ready') return { joined: 'ready' };
+    if (by.verb === BACKGROUND && readJournal(folder)?.state === 'ready') return { joined: 'ready' };
     if (waitedFor === null) report.text(`waiting for the \`${by.verb}\` that process ${by.pid} runs in this worktree`);
     waitedFor = by.verb;
     if (await waitOrAbort(50, signal)) return { joined: 'interrupted' };
@@ -151,6 +155,7 @@ async function carryOut(
     const claims = claimsOf(state, folder, worktreeId, { path: worktree.path, repository: repositoryId });
     const { commonDir } = place.repository;
     if (part === 'all') releaseVanished({ state, commonDir, repository: repositoryId });
+    for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
     const slug = takeSlug(repositoryId, worktree.branch, worktree.path, journal, claims);
     if (part === 'all')
       journal.append({ event: 'begin', at: new Date().toISOString(), path: worktree.path, branch: worktree.branch, slug });
@@ -161,7 +166,14 @@ async function carryOut(
     );
     const plan = planSetUp(await gather(config, place, worktree.path, { slug, slot, branch: worktree.branch }, journal.record));
     if (part === 'all') {
-      journal.append({ event: 'plan', project: plan.project, url: plan.url, keepMs: plan.keepMs, teardown: plan.teardown });
+      journal.append({
+        event: 'plan',
+        project: plan.project,
+        url: plan.url,
+        keepMs: plan.keepMs,
+        teardown: plan.teardown,
+        steps: plan.steps.map(({ name }) => name),
+      });
       report.title(`coppice  ${worktree.branch ?? slug}  slot ${slot.slot}`);
     }
     const world: World = {
@@ -231,6 +243,6 @@ function detach(worktree: string, part: 'all' | 'background', ownership: Ownersh
   if (script === undefined) throw new Error('this process has no script');
   const child = spawn(process.execPath, [script, 'go-on', part, ownership.nonce], { cwd: worktree, detached: true, stdio: 'ignore' });
   if (child.pid === undefined) throw new Failure('The background process could not be started.');
-  ownership.handOver(child.pid);
+  ownership.handOver(child.pid, part === 'background' ? BACKGROUND : 'up');
   child.unref();
 }

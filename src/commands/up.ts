@@ -1,4 +1,6 @@
+import type { Config } from '../config/schema.ts';
 import { gather } from '../gather.ts';
+import { git } from '../git/git.ts';
 import { findPlace } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
@@ -83,12 +85,7 @@ export async function hook(): Promise<number> {
     if (config === null) return 0;
     return await interruptible(async (signal) =>
       exitCode(
-        await setUp(
-          config,
-          place,
-          { ...worktree, adminDir },
-          { background: config.background || (await backgroundSetting(worktree.path)), signal, report },
-        ),
+        await setUp(config, place, { ...worktree, adminDir }, { background: await inBackground(config, worktree.path), signal, report }),
         report,
       ),
     );
@@ -99,9 +96,11 @@ export async function hook(): Promise<number> {
   }
 }
 
-async function backgroundSetting(cwd: string): Promise<boolean> {
-  const { git } = await import('../git/git.ts');
-  return (await git(cwd, ['config', '--type=bool', '--get', 'coppice.background'])).stdout.trim() === 'true';
+/** Whether to go on detached. A set-up that only reserves ports and writes files is over before a process could be started. */
+async function inBackground(config: Config, cwd: string): Promise<boolean> {
+  if (config.background) return true;
+  const quick = Object.keys(config.steps).length === 0 && Object.values(config.resources).every(({ type }) => type === 'port');
+  return !quick && (await git(cwd, ['config', '--type=bool', '--get', 'coppice.background'])).stdout.trim() === 'true';
 }
 
 /** The detached part of a set-up. */

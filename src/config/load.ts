@@ -36,7 +36,7 @@ export async function loadConfig(root: string, localFolder: string | null): Prom
   const sources = local !== null && 'source' in local ? [local.source, base.source] : [base.source];
   const [over, under] = sources.map((source) => expandShorthands(source.value));
   const value = under === undefined ? over : mergeLocal(under, over);
-  const judged = await judgeConfig(isData(value) ? value : {}, sources, root);
+  const judged = await judgeConfig(value, sources, root);
   if ('config' in judged && unreadable.length === 0) return { state: 'ok', config: judged.config, file: first };
   return { state: 'wrong', problems: [...unreadable, ...('problems' in judged ? judged.problems : [])] };
 }
@@ -69,18 +69,19 @@ async function search(root: string, expected: string): Promise<ReadSource> {
 }
 
 /**
- * Judges config data whose shorthands are expanded.
+ * Judges config data, a map, whose shorthands are expanded.
  * @param sources where the data came from, the overriding one first, to say where a problem stands
  * @param root the worktree's root, where template files are read from; null to leave them unread
  */
 export async function judgeConfig(
-  value: Record<string, unknown>,
+  value: unknown,
   sources: Source[],
   root: string | null,
 ): Promise<{ config: Config } | { problems: Problem[] }> {
   const problems: Problem[] = [];
   const report: RuleReport = (at, message, { hint = null, want = 'value', part = null } = {}) =>
     problems.push(place(sources, at, message, hint, want, part));
+  if (!isData(value)) throw new TypeError('a config that is not a map');
   const { config, dropped } = parseLeniently(value, report);
   if (config) await checkRules(config, dropped, root, report);
   if (problems.length > 0 || !config)

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { RESOURCE_SCHEMAS } from '../resources/table.ts';
 
+// Compiling validators pays for many values, not for one config, and costs every run its start.
+z.config({ jitless: true });
+
 /** Names of resources, variables and steps. YAML readers reorder integer-like keys, so a name cannot be one. */
 export const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
@@ -76,7 +79,7 @@ const timeout = duration
   .describe('The command is ended after this time.');
 const cwd = relativePath.optional().describe('Where it runs, relative to the worktree.');
 
-const when = z.strictObject({ exists: z.array(relativePath).min(1).describe('Run only when these paths exist in the worktree.') });
+const when = z.strictObject({ exists: z.array(relativePath).min(1).describe('run only when all of these paths exist in the worktree.') });
 
 const step = z.strictObject({
   run,
@@ -133,7 +136,7 @@ export const configSchema = z.strictObject({
     .describe('Variables that all worktrees are meant to share: the isolation check does not report them.'),
   keep: duration
     .default('1d')
-    .describe('How long databases of a vanished worktree are kept before the next `git worktree add` destroys them.'),
+    .describe("How long databases outside a vanished worktree's folder are kept before the next `git worktree add` destroys them."),
   background: z.boolean().default(false).describe('`git worktree add` returns once files and ports are there; the rest goes on detached.'),
 });
 

@@ -1,14 +1,17 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { git } from '../git/git.ts';
+import { git, gitOutput } from '../git/git.ts';
 import { Failure } from '../outcome.ts';
 
-/** Which of these paths of a worktree git tracks, and the env files that it tracks anywhere. */
-export async function trackedPaths(worktree: string, paths: string[]): Promise<{ tracked: Set<string>; envFiles: string[] }> {
-  const result = await git(worktree, ['--literal-pathspecs', 'ls-files', '-z', '--', ...paths]);
-  const env = await git(worktree, ['ls-files', '-z', '--', ':(glob)**/.env*']);
-  if (result.code !== 0 || env.code !== 0) throw new Failure(`git ls-files failed: ${(result.stderr || env.stderr).trim()}`);
-  return { tracked: new Set(split(result.stdout)), envFiles: split(env.stdout) };
+/** Which of these paths of a worktree git tracks (folders by what is in them), and the env files that it tracks anywhere. */
+export async function trackedPaths(worktree: string, paths: string[]): Promise<{ isTracked(name: string): boolean; envFiles: string[] }> {
+  const listed = await gitOutput(worktree, ['ls-files', '-z', '--', ...paths.map((name) => `:(literal)${name}`), ':(glob)**/.env*']);
+  const names = split(listed);
+  const tracked = new Set(names);
+  return {
+    isTracked: (name) => tracked.has(name) || names.some((other) => other.startsWith(`${name}/`)),
+    envFiles: names.filter((name) => path.posix.basename(name).startsWith('.env')),
+  };
 }
 
 /** Which of these paths git ignores, as what really stands there: `models/` does not match a symbolic link `models`. */

@@ -69,6 +69,16 @@ export function temporaryBeside(target: string): string {
   return path.join(path.dirname(target), `.coppice-${randomBytes(6).toString('hex')}.tmp`);
 }
 
+/** Removes the temporary files beside these paths that a killed run left. Only who owns the worktree's record may call it. */
+export function removeLeftovers(root: string, paths: string[]): void {
+  for (const folder of new Set(paths.map((name) => path.posix.dirname(name)))) {
+    if (folder !== '.' && standing(root, folder) !== 'folder') continue;
+    for (const name of fs.readdirSync(path.join(root, folder))) {
+      if (/^\.coppice-[0-9a-f]{12}\.tmp/.test(name)) fs.rmSync(path.join(root, folder, name), { recursive: true, force: true });
+    }
+  }
+}
+
 /**
  * Writes a file of the worktree as a whole: a temporary file beside it (0600 from its creation), then a rename.
  * @param mode permissions in the end @throws {Failure} when a link stands there, or the disk refuses

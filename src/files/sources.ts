@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { glob, isDynamicPattern } from 'tinyglobby';
 import { badPath } from '../config/paths.ts';
 import type { Config, FileSpec } from '../config/schema.ts';
 import { git } from '../git/git.ts';
@@ -15,9 +14,9 @@ export interface FileTask {
   explicit: boolean;
 }
 
-/** Whether a key of `files` stands for many paths. */
+/** Whether a key of `files` stands for many paths. A name that holds one of these characters is escaped with `\\`. */
 function isGlob(pattern: string): boolean {
-  return isDynamicPattern(pattern);
+  return /[*?[\]{}()!]/.test(pattern);
 }
 
 /**
@@ -52,6 +51,7 @@ async function matches(pattern: string, main: string, others: string[]): Promise
     return relative !== '' && !relative.startsWith('..') ? [`${relative.replace(/[\\*?[\]{}()!+@]/g, '\\$&')}/**`] : [];
   });
   const ignore = ['**/.git', '**/.git/**', ...inside, ...(pattern.includes('node_modules') ? [] : ['**/node_modules/**'])];
+  const { glob } = await import('tinyglobby');
   const found = await glob([pattern], {
     cwd: main,
     dot: true,

@@ -38,8 +38,23 @@ export function withoutLocalGitVars(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   );
 }
 
+/**
+ * Another `git worktree add` makes its admin directory file by file, and git ends with this when it looks at one in that
+ * moment (seen in 2.39).
+ */
+const HALF_MADE_WORKTREE = /failed to read .*(commondir|gitdir)/;
+const TRIES = 40;
+
 /** Runs git in a folder. Never throws for git's own exit code. @throws {Failure} when git cannot be started. */
-export function git(cwd: string, args: string[], options: { input?: string } = {}): Promise<GitResult> {
+export async function git(cwd: string, args: string[], options: { input?: string } = {}): Promise<GitResult> {
+  for (let tries = 1; ; tries += 1) {
+    const result = await runGit(cwd, args, options);
+    if (result.code === 0 || tries === TRIES || !HALF_MADE_WORKTREE.test(result.stderr)) return result;
+    await new Promise((resolve) => setTimeout(resolve, 5 * tries));
+  }
+}
+
+function runGit(cwd: string, args: string[], options: { input?: string } = {}): Promise<GitResult> {
   return new Promise((resolve, reject) => {
     const env = { ...withoutLocalGitVars(process.env), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
     const child = execFile('git', args, { cwd, env, maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' }, (error, stdout, stderr) => {

@@ -39,21 +39,34 @@ export interface Place {
 
 /** Finds the repository and worktree around a folder. @throws {Failure} when there is none, or git cannot answer. */
 export async function findPlace(cwd: string): Promise<Place> {
-  const [dirs, list] = await Promise.all([
-    git(cwd, ['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir']),
-    listWorktrees(cwd),
-  ]);
-  if (dirs.code !== 0)
+  const [dirs, list] = await Promise.all([readGitFile(cwd) ?? askGit(cwd), listWorktrees(cwd)]);
+  const repository = await describeRepository(dirs.commonDir, list);
+  const worktree = repository.linked.find((candidate) => candidate.adminDir === dirs.gitDir) ?? null;
+  return { repository, worktree };
+}
+
+/** At a linked worktree's root its `.git` file says where everything is (gitrepository-layout(5)): no process is needed. */
+function readGitFile(cwd: string): { gitDir: string; commonDir: string } | null {
+  const file = path.join(cwd, '.git');
+  if (process.env.GIT_DIR !== undefined || !fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return null;
+  const named = /^gitdir: (.*)\n?$/s.exec(fs.readFileSync(file, 'utf8'))?.[1];
+  const gitDir = named === undefined ? undefined : path.resolve(cwd, named);
+  const common = gitDir === undefined ? null : readIfThere(path.join(gitDir, 'commondir'));
+  if (gitDir === undefined || common === null) return null;
+  return { gitDir: fs.realpathSync(gitDir), commonDir: fs.realpathSync(path.resolve(gitDir, common.replace(/\n$/, ''))) };
+}
+
+async function askGit(cwd: string): Promise<{ gitDir: string; commonDir: string }> {
+  const dirs = await git(cwd, ['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir']);
+  if (dirs.code !== 0) {
+    const why = dirs.stderr.trim();
     throw new Failure(
-      /not a git repository/.test(dirs.stderr)
-        ? `${cwd} is not in a git repository.`
-        : `git cannot tell where ${cwd} is: ${dirs.stderr.trim()}`,
+      /not a git repository/.test(why) ? `${cwd} is not in a git repository.` : `git cannot tell where ${cwd} is: ${why}`,
       2,
     );
+  }
   const [gitDir = '', commonDir = ''] = dirs.stdout.split('\n').map((line) => line && fs.realpathSync(line));
-  const repository = await describeRepository(commonDir, list);
-  const worktree = repository.linked.find((candidate) => candidate.adminDir === gitDir) ?? null;
-  return { repository, worktree };
+  return { gitDir, commonDir };
 }
 
 /** A repository by its common git directory. @throws {Failure} when git cannot list its worktrees: that is unknown, never empty. */

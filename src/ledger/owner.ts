@@ -25,7 +25,7 @@ const FORMAT = 'coppice-owner';
 export interface Ownership {
   release(): void;
   /** Gives the right to a child that was just started, without a moment in which nobody has it. */
-  handOver(pid: number): void;
+  handOver(pid: number, verb: string): void;
   readonly nonce: string;
 }
 
@@ -116,9 +116,9 @@ function ownership(folder: string, record: OwnerRecord): Ownership {
   return {
     nonce: record.nonce,
     release: () => replace({ ...record, released: true }),
-    handOver: (pid) => {
+    handOver: (pid, verb) => {
       const mark = markProcess(pid);
-      if (mark) replace({ ...record, ...mark });
+      if (mark) replace({ ...record, ...mark, verb });
     },
   };
 }

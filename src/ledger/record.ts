@@ -66,10 +66,12 @@ export type JournalEvent =
   | { event: 'file'; path: string; file: FileRecord }
   | { event: 'step'; name: string; step: StepRecord }
   | { event: 'warnings'; warnings: string[] }
-  | { event: 'plan'; project: string; url: string | null; keepMs: number; teardown: TeardownStep[] }
+  | { event: 'plan'; project: string; url: string | null; keepMs: number; teardown: TeardownStep[]; steps: string[] }
   | { event: 'end'; at: string; state: 'ready' | 'failed' | 'down'; ms: number }
   | { event: 'gone'; at: string | null }
   | { event: 'snapshot'; record: WorktreeRecord };
+
+const NOT_RUN: StepRecord = { state: 'waiting', key: '', ms: null, process: null };
 
 /** The record of a worktree before its first event. */
 export function emptyRecord(id: string, repository: string): WorktreeRecord {
@@ -106,7 +108,9 @@ export function applyEvent(record: WorktreeRecord, event: JournalEvent): Worktre
     }
     case 'plan': {
       const { project, url, keepMs, teardown } = event;
-      return { ...record, project, url, keepMs, teardown };
+      // In the config's order; steps that it does not have any more are forgotten.
+      const steps = Object.fromEntries(event.steps.map((name) => [name, record.steps[name] ?? NOT_RUN]));
+      return { ...record, project, url, keepMs, teardown, steps };
     }
     case 'claim':
       return { ...record, claims: [...new Set([...record.claims, ...event.names])] };

@@ -28,7 +28,7 @@ export const sqlite: ResourceType<typeof schema> = {
   durable: false, // the file goes with the folder
   resolve(options, context) {
     const set = Object.hasOwn(context.mainEnv, context.name) ? context.mainEnv[context.name] : undefined;
-    const written = set ?? options.from;
+    const written = options.from ?? set;
     if (written === undefined)
       throw new Failure(
         `\`${context.name}\` has no value in the main worktree's env files, so its database is not known: set it there, or say \`from:\``,

@@ -12,8 +12,8 @@ export interface CommandInput {
   /** Where its output goes, appended. */
   log: string;
   signal: AbortSignal;
-  /** Called as soon as it runs. */
-  started(mark: ProcessMark): void;
+  /** Called as soon as it runs; null when it has ended already. */
+  started(mark: ProcessMark | null): void;
 }
 
 /** The shell itself appends to the log: what it starts does not depend on this process's pipes. */
@@ -43,8 +43,7 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
   });
   const { pid } = child;
   if (pid === undefined) return { ok: false, why: `could not be started: ${errorMessage((await child).cause)}` };
-  const mark = markProcess(pid);
-  if (mark) started(mark);
+  started(markProcess(pid));
   const end = (why: 'timeout' | 'interrupted') => {
     ended ??= why;
     void endGroup(pid);

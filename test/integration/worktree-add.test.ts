@@ -5,8 +5,8 @@ import { expect, test } from 'vitest';
 import { makeWorld, read } from '../fixtures/world.ts';
 
 const CONFIG = `resources:
-  PORT: 3000
-  VITE_PORT: 5173
+  PORT: 24030
+  VITE_PORT: 24035
   DATABASE_URL: sqlite
 files:
   .env: merge
@@ -21,7 +21,7 @@ test('plain git worktree add ends with a worktree that runs', async () => {
   const main = await world.repository(
     'shop',
     { 'worktree.config.yaml': CONFIG, '.worktree/note.hbs': '{{slug}} on {{PORT}}\n', '.gitignore': '.env\n*.txt\n' },
-    { '.env': 'PORT=3000\nDATABASE_URL=file:./dev.db\nSECRET=s3\n' },
+    { '.env': 'PORT=24030\nDATABASE_URL=file:./dev.db\nSECRET=s3\n' },
   );
   execFileSync('sqlite3', [path.join(main, 'dev.db'), 'create table t(a); insert into t values (42)']);
 
@@ -29,10 +29,10 @@ test('plain git worktree add ends with a worktree that runs', async () => {
   expect(added.code, added.stderr).toBe(0);
 
   const worktree = path.join(world.root, 'x');
-  expect(read(worktree, '.env')).toContain('PORT=3010\n');
+  expect(read(worktree, '.env')).toContain('PORT=24040\n');
   expect(read(worktree, '.env')).toContain('SECRET=s3\n');
-  expect(read(worktree, 'WORKTREE.md')).toBe('x on 3010\n');
-  expect(read(worktree, 'first.txt')).toBe('3010\n');
+  expect(read(worktree, 'WORKTREE.md')).toBe('x on 24040\n');
+  expect(read(worktree, 'first.txt')).toBe('24040\n');
   expect(execFileSync('sqlite3', [path.join(worktree, 'dev.db'), 'select a from t'], { encoding: 'utf8' })).toBe('42\n');
   expect(fs.statSync(path.join(worktree, '.env')).mode & 0o777).toBe(0o600);
   expect(await world.git(worktree, 'status', '--porcelain')).toBe('');

@@ -18,23 +18,31 @@ export const husky: HookManager = {
     const runner = path.join(main, folder, '_');
     // Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently.
     for (const worktree of linked) giveRunner(runner, path.join(worktree, folder));
-    if (bare) {
-      // From a bare repository, the path is relative to its own folder.
-      const inBare = path.join(commonDir, folder);
-      fs.mkdirSync(inBare, { recursive: true });
-      giveRunner(runner, inBare);
-      if (addToHook(path.join(inBare, 'post-checkout'), shipped, false)) wrote.push(path.join(inBare, 'post-checkout'));
+    for (const root of bare ? rootsOfBare(commonDir) : []) {
+      fs.mkdirSync(path.join(root, folder), { recursive: true });
+      giveRunner(runner, path.join(root, folder));
+      if (addToHook(path.join(root, folder, 'post-checkout'), shipped, false)) wrote.push(path.join(root, folder, 'post-checkout'));
     }
     return { wrote, commit: [path.relative(main, hook)] };
   },
   uninstall({ hooksPath, main, commonDir, bare }) {
     const folder = path.dirname(hooksPath ?? '.husky/_');
-    const files = [path.join(main, folder, 'post-checkout'), ...(bare ? [path.join(commonDir, folder, 'post-checkout')] : [])];
-    const undone = files.filter((file) => removeFromHook(file));
-    if (bare) fs.rmSync(path.join(commonDir, folder), { recursive: true, force: true });
+    const undone = [path.join(main, folder, 'post-checkout')].filter(removeFromHook);
+    for (const root of bare ? rootsOfBare(commonDir) : []) {
+      if (removeFromHook(path.join(root, folder, 'post-checkout'))) undone.push(path.join(root, folder, 'post-checkout'));
+      fs.rmSync(path.join(root, folder), { recursive: true, force: true });
+    }
     return undone;
   },
 };
+
+/** Where a command in a bare repository is called from: its own folder, and the one whose `.git` file points at it. */
+function rootsOfBare(commonDir: string): string[] {
+  const around = path.dirname(commonDir);
+  const file = path.join(around, '.git');
+  const pointer = fs.statSync(file, { throwIfNoEntry: false })?.isFile() && fs.readFileSync(file, 'utf8').match(/^gitdir: (.*)$/m)?.[1];
+  return pointer && path.resolve(around, pointer) === commonDir ? [commonDir, around] : [commonDir];
+}
 
 function giveRunner(runner: string, folder: string): void {
   const target = path.join(folder, '_');

@@ -72,6 +72,7 @@ function launcherText(node: string, runner: string): string {
 # Written by \`coppice install\`. Starts the runner beside it: \`launch hook <hook> <admin directory>\` from the post-checkout
 # hook, \`launch git <arguments>\` from the alias.
 here=\${0%/*}
+case $here in /*) ;; *) here=$PWD/$here ;; esac
 door=$1
 shift
 if [ "$door" = hook ]; then
@@ -105,7 +106,7 @@ if [ -z "$node" ]; then
   echo 'coppice: Node.js is not where it was (${node.replaceAll("'", '')}). Run \`npx coppice install\` in the main worktree, then \`git coppice up\` here.' >&2
   exit 0
 fi
-exec "$node" "$here/${runner}/cli.mjs" "$@"
+exec "$node" "$here/${runner}/cli.cjs" "$@"
 `;
 }
 

@@ -1,0 +1,178 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { heldClaims, journalLines, records } from '../fixtures/ledger.ts';
+import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
+
+const CONFIG = `resources:
+  PORT: 24000
+  VITE_PORT: 24005
+  DATABASE_URL: sqlite
+files:
+  .env: merge
+  certs/key.pem: copy
+  note.md: { text: "{{PORT}}" }
+steps:
+  once: echo ran >> once.log
+  slow: { run: echo slow >> slow.log, needs: [DATABASE_URL] }
+teardown:
+  bye: echo bye >> bye.log
+`;
+const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
+
+async function shop(world: World): Promise<string> {
+  const main = await world.repository(
+    'shop',
+    { 'worktree.config.yaml': CONFIG, '.gitignore': '.env\n*.log\n' },
+    { '.env': 'PORT=24000\nDATABASE_URL=file:./dev.db\n', 'certs/key.pem': 'key\n' },
+  );
+  execFileSync('sqlite3', [path.join(main, 'dev.db'), 'create table t(a); insert into t values (42)']);
+  return main;
+}
+
+/** How many writes to the journal a set-up and a `down` of this config make; the first test says when it is not so any more. */
+const SET_UP_WRITES = 22;
+const DOWN_WRITES = 5;
+
+async function countWrites(world: World, run: (env: NodeJS.ProcessEnv) => Promise<unknown>): Promise<number> {
+  const counter = path.join(world.root, 'count');
+  fs.writeFileSync(counter, '');
+  await run({ NODE_OPTIONS: PRELOAD, COPPICE_TEST_COUNT: counter });
+  return read(counter).length;
+}
+
+async function expectReady(world: World, worktree: string): Promise<void> {
+  const again = await world.coppice(worktree, 'up');
+  expect(again.code, again.stderr).toBe(0);
+  expect(read(worktree, '.env')).toContain('PORT=24010\n');
+  expect(read(worktree, 'note.md')).toBe('24010');
+  expect(execFileSync('sqlite3', [path.join(worktree, 'dev.db'), 'select a from t'], { encoding: 'utf8' })).toBe('42\n');
+  expect(fs.existsSync(path.join(worktree, 'once.log')) && fs.existsSync(path.join(worktree, 'slow.log'))).toBe(true);
+  expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
+  expect(fs.readdirSync(worktree).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  expect(records(world)).toMatchObject([{ state: 'ready', slot: 1, ports: { PORT: 24_010, VITE_PORT: 24_015 } }]);
+}
+
+async function expectNothingLeft(world: World, main: string, worktree: string): Promise<void> {
+  await world.git(main, 'worktree', 'remove', '--force', worktree);
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect(records(world)).toEqual([]);
+  expect([...heldClaims(world)]).toEqual([]);
+}
+
+test('the points at which the tests below kill a run are all there are', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  expect(await countWrites(world, (env) => world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env }))).toBe(SET_UP_WRITES);
+  expect(await countWrites(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'down'], { env }))).toBe(
+    DOWN_WRITES,
+  );
+});
+
+describe('a set-up killed after a journal entry', () => {
+  test.for(Array.from({ length: SET_UP_WRITES }, (_, index) => index + 1))(
+    'entry %i: up makes it ready, down and gc leave nothing',
+    async (point) => {
+      const world = makeWorld();
+      const main = await shop(world);
+      const worktree = path.join(world.root, 'x');
+      const killed = await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], {
+        env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+      });
+      expect(killed.code).not.toBe(0);
+      await expectReady(world, worktree);
+      expect((await world.coppice(worktree, 'down')).code).toBe(0);
+      expect(fs.existsSync(path.join(worktree, 'dev.db'))).toBe(false);
+      expect([...heldClaims(world).keys()].filter((name) => name.startsWith('port-'))).toEqual([]);
+      await expectNothingLeft(world, main, worktree);
+    },
+  );
+});
+
+describe('a down killed after a journal entry', () => {
+  test.for(Array.from({ length: DOWN_WRITES }, (_, index) => index + 1))(
+    'entry %i: down again finishes, and up makes it ready',
+    async (point) => {
+      const world = makeWorld();
+      const main = await shop(world);
+      const worktree = path.join(world.root, 'x');
+      await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
+      const killed = await world.run(worktree, process.execPath, [CLI, 'down'], {
+        env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+      });
+      expect(killed.signal).toBe('SIGKILL');
+      const down = await world.coppice(worktree, 'down');
+      expect(down.code, down.stderr).toBe(0);
+      expect(fs.existsSync(path.join(worktree, 'dev.db'))).toBe(false);
+      await expectReady(world, worktree);
+      await expectNothingLeft(world, main, worktree);
+    },
+  );
+});
+
+const HANGING = `resources: { PORT: 24000 }
+steps:
+  hang: echo $$ >> pids.log; sleep 1000 & echo $! >> pids.log; sh -c 'echo $$ >> pids.log; exec sleep 1000'
+  after: touch after.log
+`;
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(read('/proc', String(pid), 'stat'));
+  } catch {
+    return false;
+  }
+}
+
+async function hangingShop(world: World) {
+  const main = await world.repository('shop', { 'worktree.config.yaml': HANGING, '.gitignore': '.env\n*.log\n' });
+  const worktree = path.join(world.root, 'x');
+  const pids = () => (fs.existsSync(path.join(worktree, 'pids.log')) ? read(worktree, 'pids.log').trim().split('\n').map(Number) : []);
+  onTestFinished(() => {
+    for (const pid of pids()) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  });
+  return { main, worktree, pids };
+}
+
+test('what a killed set-up left running is ended before its step runs again', async () => {
+  const world = makeWorld();
+  const { main, worktree, pids } = await hangingShop(world);
+  const add = start(world, main, 'git', ['worktree', 'add', '../x', '-b', 'x']);
+  await until(() => pids().length === 3, 'the step');
+  const before = pids();
+  const runner = Number(
+    /"pid":(\d+)/.exec(
+      read(world.state, 'repos', records(world)[0]?.repository ?? '', 'worktrees', records(world)[0]?.id ?? '', 'owner'),
+    )?.[1],
+  );
+  process.kill(runner, 'SIGKILL');
+  await add.ended;
+  expect(before.every(isAlive)).toBe(true);
+  writeFiles(worktree, { 'worktree.config.yaml': 'resources: { PORT: 24000 }\nsteps:\n  hang: touch done.log\n' });
+  const again = await world.coppice(worktree, 'up');
+  expect(again.code, again.stderr).toBe(0);
+  expect(before.filter(isAlive)).toEqual([]);
+});
+
+describe('Ctrl-C', () => {
+  // A terminal sends it to the whole foreground group: git, the hook, the launcher, the runner.
+  test.for([1, 2, 3, 5, 8, 11])('at journal line %i ends everything that was started, and up goes on', async (line) => {
+    const world = makeWorld();
+    const { main, worktree, pids } = await hangingShop(world);
+    const child = start(world, main, 'setsid', ['git', 'worktree', 'add', '../x', '-b', 'x']);
+    await until(() => journalLines(world) >= line, 'the journal');
+    if (line >= 11) await until(() => pids().length === 3, 'the step');
+    process.kill(-(child.child.pid ?? 0), 'SIGINT');
+    const result = await child.ended;
+    expect(result.code === 0 && result.signal === null).toBe(false);
+    const { repository, id } = records(world)[0] ?? { repository: '', id: '' };
+    const owner = path.join(world.state, 'repos', repository, 'worktrees', id, 'owner');
+    await until(() => read(owner).includes('"released":true'), 'the record given back');
+    expect(pids().filter(isAlive)).toEqual([]);
+    writeFiles(worktree, { 'worktree.config.yaml': HANGING.replace(/hang: .*/, 'hang: touch done.log') });
+    const again = await world.coppice(worktree, 'up');
+    expect(again.code, again.stderr).toBe(0);
+    expect(fs.existsSync(path.join(worktree, 'after.log'))).toBe(true);
+  });
+});
