@@ -3,11 +3,12 @@ import path from 'node:path';
 import { cosmiconfig } from 'cosmiconfig';
 import type { z } from 'zod';
 import type { Problem } from './problems.ts';
-import { checkRules, type RuleReport } from './rules.ts';
+import type { RuleReport } from './rule-report.ts';
+import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { expandShorthands, isData, mergeLocal } from './shorthand.ts';
-import { locate, readSource, type Source } from './source.ts';
-import { sentenceFor } from './zod-sentences.ts';
+import { locate, type ReadSource, readSource, type Source } from './source.ts';
+import { misspeltKeys, sentenceFor } from './zod-sentences.ts';
 
 /** The names a config can have, in a worktree's root. */
 export const CONFIG_NAMES = ['worktree.config.yaml', 'worktree.config.yml', 'worktree.config.json'];
@@ -24,27 +25,35 @@ export type LoadedConfig = { state: 'absent' } | { state: 'wrong'; problems: Pro
  */
 export async function loadConfig(root: string, localFolder: string | null): Promise<LoadedConfig> {
   const there = CONFIG_NAMES.filter((name) => fs.lstatSync(path.join(root, name), { throwIfNoEntry: false }));
-  const [first, second] = there;
+  const [first, ...more] = there;
   if (first === undefined) return { state: 'absent' };
-  if (second !== undefined)
-    return { state: 'wrong', problems: [wholeFile(second, `is a second config beside ${first}`, 'Keep one of them.')] };
-  const base = await search(root, first);
-  if ('problems' in base) return { state: 'wrong', problems: base.problems };
-  const sources = [base.source];
-  let value = expandShorthands(base.source.value);
-  const localFile = localFolder === null ? null : path.join(localFolder, LOCAL_NAME);
-  if (localFile !== null && fs.lstatSync(localFile, { throwIfNoEntry: false })) {
-    const local = readSource(localFile, LOCAL_NAME);
-    if ('problems' in local) return { state: 'wrong', problems: local.problems };
-    value = mergeLocal(value, expandShorthands(local.source.value));
-    sources.unshift(local.source);
-  }
+  if (more.length > 0)
+    return { state: 'wrong', problems: more.map((name) => wholeFile(name, `is a second config beside ${first}`, 'Keep one of them.')) };
+  const base = aMap(await search(root, first));
+  const local = localFolder === null ? null : readLocal(path.join(localFolder, LOCAL_NAME));
+  const unreadable = [local, base].flatMap((read) => (read !== null && 'problems' in read ? read.problems : []));
+  if ('problems' in base) return { state: 'wrong', problems: unreadable };
+  const sources = local !== null && 'source' in local ? [local.source, base.source] : [base.source];
+  const [over, under] = sources.map((source) => expandShorthands(source.value));
+  const value = under === undefined ? over : mergeLocal(under, over);
   const judged = await judgeConfig(value, sources, root);
-  return 'problems' in judged ? { state: 'wrong', problems: judged.problems } : { state: 'ok', config: judged.config, file: first };
+  if ('config' in judged && unreadable.length === 0) return { state: 'ok', config: judged.config, file: first };
+  return { state: 'wrong', problems: [...unreadable, ...('problems' in judged ? judged.problems : [])] };
+}
+
+/** One person's override, or null when there is none. */
+function readLocal(file: string): ReadSource | null {
+  return fs.lstatSync(file, { throwIfNoEntry: false }) ? aMap(readSource(file, LOCAL_NAME)) : null;
+}
+
+function aMap(read: ReadSource): ReadSource {
+  if ('problems' in read || isData(read.source.value)) return read;
+  const hint = 'It begins like this: `resources:`, and below it `  PORT: 3000`.';
+  return { problems: [place([read.source], [], 'a config is a map', hint, 'value', null)] };
 }
 
 /** cosmiconfig finds the file; our reader, as its loader, limits what a file may be and keeps where everything stands. */
-async function search(root: string, expected: string): Promise<{ source: Source } | { problems: Problem[] }> {
+async function search(root: string, expected: string): Promise<ReadSource> {
   const file = path.join(root, expected);
   const unreadable = readSource(file, expected);
   if ('problems' in unreadable) return unreadable;
@@ -60,7 +69,7 @@ async function search(root: string, expected: string): Promise<{ source: Source 
 }
 
 /**
- * Judges config data whose shorthands are expanded.
+ * Judges config data, a map, whose shorthands are expanded.
  * @param sources where the data came from, the overriding one first, to say where a problem stands
  * @param root the worktree's root, where template files are read from; null to leave them unread
  */
@@ -70,11 +79,9 @@ export async function judgeConfig(
   root: string | null,
 ): Promise<{ config: Config } | { problems: Problem[] }> {
   const problems: Problem[] = [];
-  const report: RuleReport = (at, message, hint = null, want = 'value') => problems.push(place(sources, at, message, hint, want));
-  if (!isData(value)) {
-    report([], 'a config is a map', 'It begins like this: `resources:`, and below it `  PORT: 3000`.');
-    return { problems };
-  }
+  const report: RuleReport = (at, message, { hint = null, want = 'value', part = null } = {}) =>
+    problems.push(place(sources, at, message, hint, want, part));
+  if (!isData(value)) throw new TypeError('a config that is not a map');
   const { config, dropped } = parseLeniently(value, report);
   if (config) await checkRules(config, dropped, root, report);
   if (problems.length > 0 || !config)
@@ -92,13 +99,13 @@ function parseLeniently(value: Record<string, unknown>, report: RuleReport): { c
   for (let round = 0; round < 5; round += 1) {
     const parsed = configSchema.safeParse(rest);
     if (parsed.success) return { config: parsed.data, dropped };
+    const issues = round === 0 ? parsed.error.issues : [];
+    const misspelt = new Set(issues.flatMap((issue) => misspeltKeys(issue, value)));
+    for (const issue of issues) if (!misspelt.has(JSON.stringify(issue.path))) reportIssue(issue, value, report);
     for (const issue of parsed.error.issues) {
-      if (round === 0) reportIssue(issue, value, report);
-      const at = dropPath(issue);
-      for (const keys of at) {
+      for (const keys of dropPaths(issue, rest)) {
         const [section, entry] = keys;
-        if (entry !== undefined && (section === 'resources' || section === 'env' || section === 'steps'))
-          dropped.add(`${String(section)}.${String(entry)}`);
+        if (keys.length <= 2) dropped.add(entry === undefined ? String(section) : `${String(section)}.${String(entry)}`);
         remove(rest, keys);
       }
     }
@@ -106,10 +113,10 @@ function parseLeniently(value: Record<string, unknown>, report: RuleReport): { c
   return { config: null, dropped };
 }
 
-/** An unknown key is left out alone; anything else wrong in an entry takes the whole entry with it. */
-function dropPath(issue: z.core.$ZodIssue): PropertyKey[][] {
+/** An unknown key is left out alone; anything else wrong in an entry takes the whole entry with it, or the whole list. */
+function dropPaths(issue: z.core.$ZodIssue, value: Record<string, unknown>): PropertyKey[][] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => [...issue.path, key]);
-  return [issue.path.slice(0, 2)];
+  return [issue.path.slice(0, isData(value[String(issue.path[0])]) ? 2 : 1)];
 }
 
 function remove(value: unknown, keys: PropertyKey[]): void {
@@ -118,14 +125,21 @@ function remove(value: unknown, keys: PropertyKey[]): void {
 }
 
 function reportIssue(issue: z.core.$ZodIssue, value: unknown, report: RuleReport): void {
-  for (const { at, message, hint, want } of sentenceFor(issue, value)) report(at, message, hint, want);
+  for (const { at, message, hint, want } of sentenceFor(issue, value)) report(at, message, { hint, want });
 }
 
-function place(sources: Source[], at: readonly PropertyKey[], message: string, hint: string | null, want: 'key' | 'value'): Problem {
+function place(
+  sources: Source[],
+  at: readonly PropertyKey[],
+  message: string,
+  hint: string | null,
+  want: 'key' | 'value',
+  part: string | null,
+): Problem {
   // A shorthand has no node for what it expands to: the closest part that stands in a file is shown.
   for (let length = at.length; length >= 0; length -= 1) {
     for (const source of sources) {
-      const found = locate(source, at.slice(0, length), length === at.length ? want : 'value');
+      const found = locate(source, at.slice(0, length), length === at.length ? want : 'value', part);
       if (found)
         return { file: source.file, line: found.line, column: found.column, width: found.width, message, hint, source: found.source };
     }

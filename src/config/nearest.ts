@@ -4,10 +4,20 @@ import leven from 'leven';
 export function nearest(wrong: string, candidates: Iterable<string>): string | null {
   let best: { name: string; distance: number } | null = null;
   for (const name of candidates) {
-    const distance = leven(wrong.toLowerCase(), name.toLowerCase(), { maxDistance: 4 });
+    const distance = isSwap(wrong.toLowerCase(), name.toLowerCase())
+      ? 1
+      : leven(wrong.toLowerCase(), name.toLowerCase(), { maxDistance: 4 });
     if (best === null || distance < best.distance) best = { name, distance };
   }
-  return best && best.distance <= Math.max(1, Math.floor(wrong.length / 3)) ? best.name : null;
+  // Of a name of one or two letters too little is left when one of them is wrong.
+  const allowed = wrong.length < 3 ? 0 : Math.max(1, Math.floor(wrong.length / 3));
+  return best && best.distance <= allowed ? best.name : null;
+}
+
+/** Whether two neighbouring letters changed places: the commonest slip, which the edit distance counts as two. */
+function isSwap(one: string, other: string): boolean {
+  const at = [...one].findIndex((letter, index) => letter !== other[index]);
+  return at >= 0 && one.slice(0, at) + (one[at + 1] ?? '') + one[at] + one.slice(at + 2) === other;
 }
 
 /** A hint that names the nearest candidate, else lists them when they are few. */

@@ -24,8 +24,11 @@ export function formatProblem(problem: Problem): string {
   if (source !== null && line > 0) {
     const shown = cut(source, column);
     const gutter = `  ${line} | `;
+    // What is made visible is longer than it was.
+    const before = visible(shown.text.slice(0, shown.caret));
+    const under = visible(shown.text.slice(shown.caret, shown.caret + width));
     lines.push(`${gutter}${visible(shown.text)}`);
-    lines.push(`${' '.repeat(gutter.length + shown.caret)}${'^'.repeat(Math.max(1, Math.min(width, shown.text.length - shown.caret)))}`);
+    lines.push(`${' '.repeat(gutter.length + before.length)}${'^'.repeat(Math.max(1, under.length))}`);
   }
   if (hint !== null) lines.push(`  ${visible(hint)}`);
   return lines.join('\n');

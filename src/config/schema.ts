@@ -7,15 +7,19 @@ z.config({ jitless: true });
 /** Names of resources, variables and steps. YAML readers reorder integer-like keys, so a name cannot be one. */
 export const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
-const name = z.string().regex(NAME, 'letters, digits, _ and -, not starting with a digit');
+/** What these texts must be, as a user is told. */
+export const DURATION = 'a number and a unit, like 30s, 10m or 1d';
+export const MODE = 'three octal digits in quotes, like "600"';
+
+const name = z.string().regex(NAME, 'letters, digits, _ and -, not beginning with a digit');
 const template = z.string();
 const duration = z
   .string()
-  .regex(/^\d{1,9}(ms|s|m|h|d)$/, 'a number and a unit, like 30s, 10m or 1d')
+  .regex(/^\d{1,9}(ms|s|m|h|d)$/, { error: DURATION, abort: true })
   .meta({ examples: ['30s', '10m', '1d'] });
 const mode = z
   .string()
-  .regex(/^0?[0-7]{3}$/, 'three octal digits in quotes, like "600"')
+  .regex(/^0?[0-7]{3}$/, MODE)
   .describe('Permissions of the file, e.g. "600".');
 const relativePath = z.string().min(1);
 
@@ -69,17 +73,20 @@ const file = z.discriminatedUnion('action', [actions.merge, actions.env, actions
 
 const stepEnv = z.record(z.string(), z.string().nullable()).describe('Variables to add for this command; null takes one away.');
 const run = z.string().min(1).describe('A command for `sh -c`. It is never templated: it gets every variable through the environment.');
-const timeout = duration.default('30m').describe('The command is ended after this time.');
+const timeout = duration
+  .refine((text) => milliseconds(text) > 0, 'longer than nothing')
+  .default('30m')
+  .describe('The command is ended after this time.');
 const cwd = relativePath.optional().describe('Where it runs, relative to the worktree.');
+
+const when = z.strictObject({ exists: z.array(relativePath).min(1).describe('run only when all of these paths exist in the worktree.') });
 
 const step = z.strictObject({
   run,
   needs: z.array(name).optional().describe('The steps and resources to wait for. Without it: the step above and everything before.'),
   timeout,
   retries: z.number().int().min(0).max(10).default(0).describe('How often to try again after a failure.'),
-  when: z
-    .strictObject({ exists: z.array(relativePath).min(1).describe('run only when all of these paths exist in the worktree.') })
-    .optional(),
+  when: when.optional(),
   env: stepEnv.optional(),
   variables: z
     .boolean()
@@ -101,7 +108,7 @@ const resource = z.discriminatedUnion('type', RESOURCE_SCHEMAS);
 export const configSchema = z.strictObject({
   project: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'letters, digits, ., _ and -')
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'made of letters, digits, ., _ and -, beginning with a letter or a digit')
     .optional()
     .describe("The project's name. Default: the main worktree's folder name."),
   url: template.optional().describe('The address that `status` and the last line of a set-up print. Default: the first port on localhost.'),
@@ -138,6 +145,16 @@ export type Config = z.infer<typeof configSchema>;
 export type FileSpec = z.infer<typeof file>;
 export type StepSpec = z.infer<typeof step>;
 export type ResourceSpec = z.infer<typeof resource>;
+
+/** The keys that each map of the config can have; those of resources and files by type and action. */
+export const KEYS = {
+  config: Object.keys(configSchema.shape),
+  step: Object.keys(step.shape),
+  teardown: Object.keys(teardownStep.shape),
+  when: Object.keys(when.shape),
+  resources: new Map(RESOURCE_SCHEMAS.map(({ shape }) => [String(shape.type.value), Object.keys(shape)])),
+  files: new Map(Object.entries(actions).map(([action, { shape }]) => [action, Object.keys(shape)])),
+};
 
 /** The one-word actions of `files`. */
 export const ONE_WORD_ACTIONS = ['merge', 'env', 'copy', 'link', 'sqlite'] as const;

@@ -14,30 +14,35 @@ export function expandShorthands(value: unknown): unknown {
     if (typeof entry === 'string') return { type: entry };
     return entry;
   });
-  expandMap(config, 'env', scalarText);
   expandMap(config, 'files', (entry) => {
     if (typeof entry === 'string' && ONE_WORD_ACTIONS.some((action) => action === entry)) return { action: entry };
-    if (isData(entry))
-      return withTextMap(
-        !('action' in entry) && ('template' in entry || 'text' in entry) ? { action: 'template', ...entry } : entry,
-        'set',
-      );
+    if (isData(entry) && !('action' in entry) && ('template' in entry || 'text' in entry)) return { action: 'template', ...entry };
     return entry;
   });
-  expandMap(config, 'steps', (entry) => withExistsList(withTextMap(command(entry), 'env')));
-  expandMap(config, 'teardown', (entry) => withTextMap(command(entry), 'env'));
+  expandMap(config, 'steps', (entry) => withExistsList(command(entry)));
+  expandMap(config, 'teardown', (entry) => command(entry));
   return config;
 }
 
-/** Maps merge deep, lists and scalars replace, null removes. Both sides have their shorthands expanded. */
-export function mergeLocal(base: unknown, local: unknown): unknown {
-  if (!isData(base) || !isData(local)) return local;
-  const merged: Data = { ...base };
+/**
+ * Maps merge deep, lists and scalars replace, null removes. Both sides have their shorthands expanded. An entry of another
+ * type or action replaces: the keys of the one mean nothing to the other.
+ */
+export function mergeLocal(base: unknown, local: unknown, at: readonly string[] = []): unknown {
+  if (!isData(local)) return local;
+  const merged: Data = isData(base) && !isOtherKind(base, local, at) ? { ...base } : {};
   for (const [key, value] of Object.entries(local)) {
-    if (value === null) delete merged[key];
-    else merged[key] = key in merged ? mergeLocal(merged[key], value) : value;
+    const there = Object.hasOwn(merged, key);
+    // In a step's `env` null is a value: it takes a variable away.
+    if (value !== null || (!there && at.length === 3 && at[2] === 'env')) merged[key] = mergeLocal(merged[key], value, [...at, key]);
+    else delete merged[key];
   }
   return merged;
+}
+
+function isOtherKind(base: Data, local: Data, [section, , ...deeper]: readonly string[]): boolean {
+  const tag = deeper.length > 0 ? undefined : section === 'resources' ? 'type' : section === 'files' ? 'action' : undefined;
+  return tag !== undefined && local[tag] !== undefined && local[tag] !== base[tag];
 }
 
 /** A plain map. */
@@ -54,17 +59,7 @@ function command(entry: unknown): unknown {
   return typeof entry === 'string' ? { run: entry } : entry;
 }
 
-/** Numbers and booleans in a map of variables are their text: `DEBUG: 1`. */
-function withTextMap(entry: unknown, key: string): unknown {
-  if (!isData(entry) || !isData(entry[key])) return entry;
-  return { ...entry, [key]: Object.fromEntries(Object.entries(entry[key]).map(([name, value]) => [name, scalarText(value)])) };
-}
-
 function withExistsList(entry: unknown): unknown {
   if (!isData(entry) || !isData(entry.when) || typeof entry.when.exists !== 'string') return entry;
   return { ...entry, when: { ...entry.when, exists: [entry.when.exists] } };
-}
-
-function scalarText(value: unknown): unknown {
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
 }

@@ -1,13 +1,16 @@
 import fs from 'node:fs';
 import type { CST } from 'yaml';
-import { Composer, type Document, isMap, isNode, isPair, isScalar, LineCounter, type Node, type Pair, Parser } from 'yaml';
+import { Composer, type Document, isMap, isNode, isScalar, type Node, type Pair, Parser } from 'yaml';
 import { errorCode } from '../outcome.ts';
 import type { Problem } from './problems.ts';
+import { type At, jsonProblems, yamlProblems } from './yaml-problems.ts';
 
 /** More would be no config; also bounds what a hostile file can cost. */
 const MAX_BYTES = 64 * 1024;
 /** The composer recurses: ten thousand levels would overflow Node's stack. */
 const MAX_DEPTH = 40;
+const MAX_PROBLEMS = 20;
+const SMALLEST = 'The smallest useful file is two lines: `resources:` and `  PORT: 3000`.';
 
 /** A config file's data together with where each part of it stands. */
 export interface Source {
@@ -15,7 +18,6 @@ export interface Source {
   value: unknown;
   text: string;
   document: Document;
-  lines: LineCounter;
 }
 
 export type ReadSource = { source: Source } | { problems: Problem[] };
@@ -25,17 +27,14 @@ export type ReadSource = { source: Source } | { problems: Problem[] };
  * @param file where it is @param name what to call it in problems
  */
 export function readSource(file: string, name: string): ReadSource {
-  const whole = (message: string, hint: string | null = null): ReadSource => ({
-    problems: [{ file: name, line: 0, column: 0, width: 0, message, hint, source: null }],
-  });
   const bytes = readPlainFile(file);
-  if ('wrong' in bytes) return whole(bytes.wrong, bytes.hint);
+  if ('wrong' in bytes) return { problems: [whole(name, bytes.wrong, bytes.hint)] };
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes.content);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    return whole('is not valid UTF-8', 'Save it as UTF-8.');
+    return { problems: [whole(name, 'is not valid UTF-8', 'Save it as UTF-8.')] };
   }
   return parseSource(text, name);
 }
@@ -57,122 +56,104 @@ function readPlainFile(file: string): { content: Buffer } | { wrong: string; hin
 
 /** Parses the text of a config file; see {@link readSource}. */
 export function parseSource(text: string, name: string): ReadSource {
-  const lines = new LineCounter();
-  const at = (offset: number, message: string, width = 1, hint: string | null = null): Problem => ({
-    ...position(lines, text, offset),
+  const at: At = (offset, message, width = 1, hint = null) => ({
+    ...position(text, offset),
     file: name,
     width,
     message,
     hint,
   });
-  if (text.trim() === '')
-    return {
-      problems: [
-        {
-          file: name,
-          line: 0,
-          column: 0,
-          width: 0,
-          message: 'is empty',
-          hint: 'The smallest useful file is two lines: `resources:` and `  PORT: 3000`.',
-          source: null,
-        },
-      ],
-    };
-  const tokens = [...new Parser(lines.addNewLine).parse(text)];
-  const deep = tooDeep(tokens);
-  if (deep !== null) return { problems: [at(deep, `is nested more than ${MAX_DEPTH} levels deep`)] };
-  const documents = [
-    ...new Composer({ version: '1.2', uniqueKeys: true, strict: true, keepSourceTokens: false }).compose(tokens, true, text.length),
-  ];
-  const [document, second] = documents;
-  if (!document) return { problems: [at(0, 'is empty')] };
-  const problems = [...document.errors, ...document.warnings].map((error) =>
-    at(error.pos[0], sentence(error.message), Math.max(1, error.pos[1] - error.pos[0])),
-  );
-  if (second) problems.push(at(second.range[0], 'a second document starts here; one file holds one config'));
-  problems.push(...forbiddenNodes(document as Document, at));
-  if (name.endsWith('.json') && problems.length === 0) problems.push(...jsonProblems(text, at));
-  if (problems.length > 0) return { problems };
-  return { source: { file: name, value: document.toJS({ maxAliasCount: 0 }), text, document: document as Document, lines } };
+  if (text.trim() === '') return { problems: [whole(name, 'is empty', SMALLEST)] };
+  const { tokens, tooDeep } = scan([...new Parser().parse(text)]);
+  if (tooDeep !== null) return { problems: [at(tooDeep, `is nested more than ${MAX_DEPTH} levels deep`)] };
+  const [document, second] = [
+    ...new Composer({ version: '1.2', uniqueKeys: true, strict: true, keepSourceTokens: false }).compose(tokens.top, true, text.length),
+  ] as Document[];
+  if (!document || document.contents === null) return { problems: [whole(name, 'is empty', SMALLEST)] };
+  const problems = yamlProblems(document, tokens.all, text, at);
+  if (second) problems.push(at(second.range?.[0] ?? 0, 'a second document starts here; one file holds one config'));
+  if (name.endsWith('.json') && problems.length === 0) problems.push(...jsonProblems(text, tokens.all, at));
+  if (problems.length > 0) return { problems: shortened(problems, name) };
+  keepTextAsWritten(document.contents, []);
+  return { source: { file: name, value: document.toJS({ maxAliasCount: 0 }), text, document } };
 }
 
-function sentence(message: string): string {
-  const [first = message] = message.split(/ at line \d+/);
-  if (/tab/i.test(first)) return `${first} (YAML is indented with spaces)`;
-  return first.replace(/\s+/g, ' ');
+/** A file of one mistake made ten thousand times is told of the first ones. */
+function shortened(problems: Problem[], name: string): Problem[] {
+  const sorted = problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  if (sorted.length <= MAX_PROBLEMS) return sorted;
+  return [...sorted.slice(0, MAX_PROBLEMS), whole(name, `has ${sorted.length - MAX_PROBLEMS} more problems`, null)];
 }
 
-function tooDeep(tokens: CST.Token[]): number | null {
-  const open: { token: unknown; depth: number }[] = tokens.map((token) => ({ token, depth: 0 }));
+function whole(file: string, message: string, hint: string | null): Problem {
+  return { file, line: 0, column: 0, width: 0, message, hint, source: null };
+}
+
+/** Every token of the file in its order, found without recursion, or where it is nested too deep for the composer, which recurses. */
+function scan(top: CST.Token[]): { tokens: { top: CST.Token[]; all: CST.Token[] }; tooDeep: number | null } {
+  const all: CST.Token[] = [];
+  let tooDeep: number | null = null;
+  const open: { token: CST.Token; depth: number }[] = [];
+  const push = (tokens: (CST.Token | null | undefined)[] | undefined, depth: number) => {
+    for (const token of tokens ?? []) if (token) open.push({ token, depth });
+  };
+  push(top, 0);
   for (let next = open.pop(); next; next = open.pop()) {
     const { token, depth } = next;
-    if (typeof token !== 'object' || token === null) continue;
-    if (depth > MAX_DEPTH) return 'offset' in token && typeof token.offset === 'number' ? token.offset : 0;
-    if ('type' in token && token.type === 'document' && 'value' in token) open.push({ token: token.value, depth: depth + 1 });
-    if ('items' in token && Array.isArray(token.items)) {
+    if (depth > MAX_DEPTH && 'items' in token) {
+      tooDeep = Math.min(tooDeep ?? token.offset, token.offset);
+      continue;
+    }
+    all.push(token);
+    if ('start' in token && Array.isArray(token.start)) push(token.start, depth);
+    if ('end' in token) push(token.end, depth);
+    if (token.type === 'document') push([token.value], depth + 1);
+    if (token.type === 'block-scalar') push(token.props, depth);
+    if ('items' in token) {
       for (const item of token.items) {
-        if (item.key) open.push({ token: item.key, depth: depth + 1 });
-        if (item.value) open.push({ token: item.value, depth: depth + 1 });
+        push(item.start, depth);
+        push(item.sep, depth);
+        push([item.key, item.value], depth + 1);
       }
     }
   }
-  return null;
+  return { tokens: { top, all: all.sort((a, b) => a.offset - b.offset) }, tooDeep };
 }
 
-/** Aliases can make a small file large and repeat what a reader takes for one; tags and odd keys have no use here. */
-function forbiddenNodes(
-  document: Document,
-  at: (offset: number, message: string, width?: number, hint?: string | null) => Problem,
-): Problem[] {
-  const problems: Problem[] = [];
-  const walk = (node: unknown): void => {
-    if (isPair(node)) {
-      walkKey(node);
-      walk(node.value);
-    } else if (isNode(node)) {
-      const start = node.range?.[0] ?? 0;
-      if ('source' in node && !isScalar(node)) problems.push(at(start, 'an alias (`*name`) is not allowed', 1, 'Write the value out.'));
-      else if ('anchor' in node && node.anchor)
-        problems.push(at(start, `an anchor (\`&${node.anchor}\`) is not allowed`, 1, 'Write the value out where it is needed.'));
-      if (node.tag && !node.tag.startsWith('tag:yaml.org,2002:')) problems.push(at(start, `the tag ${node.tag} is not allowed`));
-      if ('items' in node && Array.isArray(node.items)) node.items.forEach(walk);
-    }
-  };
-  const walkKey = (pair: Pair): void => {
-    const key = pair.key as Node;
-    const start = key?.range?.[0] ?? 0;
-    if (!isScalar(key) || isMap(key)) problems.push(at(start, 'a key must be plain text'));
-    else if (['__proto__', 'constructor', 'prototype'].includes(String(key.value)))
-      problems.push(at(start, `\`${String(key.value)}\` cannot be used as a key`, String(key.value).length));
-  };
-  walk(document.contents);
-  return problems;
-}
+/** Where the values of variables stand; null is any name. */
+const TEXT_MAPS = [['env'], ['files', null, 'set'], ['steps', null, 'env'], ['teardown', null, 'env']];
 
-function jsonProblems(text: string, at: (offset: number, message: string) => Problem): Problem[] {
-  try {
-    JSON.parse(text);
-    return [];
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    const offset = Number(/position (\d+)/.exec(error.message)?.[1] ?? 0);
-    return [at(offset, `is not valid JSON: ${error.message}`)];
+/** Numbers and booleans among the values of variables are text as it is written: `VERSION: 1.10` is not the number 1.1. */
+function keepTextAsWritten(node: unknown, path: string[]): void {
+  if (!isMap(node) || path.length > 3) return;
+  const isTextMap = TEXT_MAPS.some(
+    (map) => map.length === path.length && map.every((name, index) => name === null || name === path[index]),
+  );
+  for (const { key, value } of node.items) {
+    if (isMap(value)) keepTextAsWritten(value, [...path, isScalar(key) ? String(key.value) : '']);
+    else if (isTextMap && isScalar(value) && ['number', 'boolean'].includes(typeof value.value))
+      value.value = value.source ?? String(value.value);
   }
 }
 
-function position(lines: LineCounter, text: string, offset: number): { line: number; column: number; source: string } {
-  const { line, col } = lines.linePos(offset);
-  const start = lines.lineStarts[line - 1] ?? 0;
+/** The line and column of an offset, 1-based, and the line itself. The library's line counter misses lines of broken files. */
+function position(text: string, offset: number): { line: number; column: number; source: string } {
+  const start = offset === 0 ? 0 : text.lastIndexOf('\n', offset - 1) + 1;
   const end = text.indexOf('\n', start);
-  return { line: Math.max(1, line), column: Math.max(1, col), source: text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '') };
+  const line = text.slice(0, start).split('\n').length;
+  const source = text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '');
+  return { line, column: Math.min(offset - start, source.length) + 1, source };
 }
 
-/** Where a path of keys stands in a source: the key itself when `key` is asked for, else its value. Null when it is not in it. */
+/**
+ * Where a path of keys stands in a source: the key itself when `key` is asked for, else its value, or this part of its text.
+ * Null when it is not in it.
+ */
 export function locate(
   source: Source,
   path: readonly PropertyKey[],
   want: 'key' | 'value',
+  part: string | null = null,
 ): { line: number; column: number; width: number; source: string } | null {
   let node: unknown = source.document.contents;
   let found: Node | null = isNode(node) ? node : null;
@@ -192,7 +173,15 @@ export function locate(
   const target = want === 'key' && key ? key : (found ?? key);
   if (!target?.range) return null;
   const [start, end] = target.range;
-  const place = position(source.lines, source.text, start);
+  const within = part === null || !isScalar(target) ? -1 : wordAt(source.text.slice(start, end), part);
+  if (part !== null && within >= 0) return { ...position(source.text, start + within), width: part.length };
+  const place = position(source.text, start);
   const length = isScalar(target) && end > start ? end - start : 1;
   return { ...place, width: Math.min(length, Math.max(1, place.source.length - place.column + 1)) };
+}
+
+/** Where a name stands by itself in the expressions of a template, or -1. */
+function wordAt(text: string, word: string): number {
+  const pattern = word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`(?<=\\{\\{[^}]*)(?<![\\w.])${pattern}(?![\\w.])`).exec(text)?.index ?? -1;
 }

@@ -1,7 +1,8 @@
 import type { CarryRule } from '../resources/resource.ts';
 
-// The names by which a program on this machine is reached, and the colon before the port, also percent-encoded.
-const LOCAL = String.raw`(?<![A-Za-z0-9.-])(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|host\.docker\.internal)(?::|%3A)`;
+// The names by which a program on this machine is reached, and the colon before the port, also percent-encoded: the `2F` of
+// `%2Flocalhost` is no part of the name.
+const LOCAL = String.raw`(?:(?<![A-Za-z0-9.-])|(?<=%(?:2[0-9A-F]|3[A-F]|40)))(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|host\.docker\.internal)(?::|%3A)`;
 
 /**
  * A value with everything in it that points at the main worktree's things pointed at this worktree's: `localhost:3000`

@@ -13,33 +13,51 @@ export interface Assignment {
   valueEnd: number;
 }
 
-// What dotenv takes for an assignment: an optional `export`, a name, `=`, then a quoted value over any number of lines, or
-// the rest of the line up to a `#`. A quote that is not closed makes it the second kind.
+// What dotenv takes for an assignment, its oddities included (`NAME: value`; a quoted value on the next line): both must find
+// the same ones. A quote that is not closed, or is followed by more than a comment, makes the value the rest of the line.
 const ASSIGNMENT =
-  /^[^\S\r\n]*(?:export[^\S\r\n]+)?(?<name>[\w.-]+)[^\S\r\n]*=[^\S\r\n]*(?<value>'(?:\\'|[^'])*'(?=[^\S\r\n]*(?:#.*)?(?:\r?\n|$))|"(?:\\"|[^"])*"(?=[^\S\r\n]*(?:#.*)?(?:\r?\n|$))|`(?:\\`|[^`])*`(?=[^\S\r\n]*(?:#.*)?(?:\r?\n|$))|[^#\r\n]*)(?<rest>(?:#.*)?)(?:\r?\n|$)/dgmu;
+  /^(?<before>\s*)(?:export\s+)?(?<name>[\w.-]+)(?<separator>\s*=\s*?|:\s+?)(?<value>\s*'(?:\\'|[^'])*'|\s*"(?:\\"|[^"])*"|\s*`(?:\\`|[^`])*`|[^#\r\n]+)?\s*(?:#.*)?$/dgm;
 
 /** The assignments of an env file in order; where a name stands twice, the later counts for most readers. */
 export function assignments(text: string): Assignment[] {
-  const found: Assignment[] = [];
-  for (const match of text.matchAll(ASSIGNMENT)) {
-    const { name = '', value = '' } = match.groups ?? {};
-    const [valueStart, valueEnd] = match.indices?.groups?.value ?? [0, 0];
-    const trailing = /\s*$/.exec(value)?.[0].length ?? 0;
-    found.push({
+  const { normal, toOriginal } = withPlainLineEnds(text);
+  return [...normal.matchAll(ASSIGNMENT)].map((match) => {
+    const { before = '', name = '', value = '' } = match.groups ?? {};
+    const separatorEnd = match.indices?.groups?.separator?.[1] ?? 0;
+    const [from, to] = match.indices?.groups?.value ?? [separatorEnd, separatorEnd];
+    const trimmed = value.trim();
+    const lead = value.indexOf(trimmed);
+    const valueEnd = trimmed === '' ? separatorEnd : from + lead + trimmed.length;
+    // Only a quoted value may stand on the next line: the line end belongs to it, so that a bare one can take its place.
+    const valueStart = trimmed === '' || value.slice(0, lead).includes('\n') ? separatorEnd : from + lead;
+    const lineEnd = normal.indexOf('\n', Math.max(valueEnd, trimmed === '' ? separatorEnd : to));
+    const start = match.index + Math.max(before.lastIndexOf('\n') + 1, match.index === 0 && before.startsWith('\uFEFF') ? 1 : 0);
+    return {
       name,
-      value: parse(`X=${value}`).X ?? '',
-      start: match.index,
-      end: match.index + match[0].length,
-      valueStart,
-      valueEnd: valueEnd - trailing,
-    });
-  }
-  return found;
+      value: trimmed === '' ? '' : (parse(`X=${value}`).X ?? ''),
+      start: toOriginal(start),
+      end: lineEnd < 0 ? text.length : toOriginal(lineEnd + 1),
+      valueStart: toOriginal(valueStart),
+      valueEnd: toOriginal(valueEnd),
+    };
+  });
 }
 
-/** The values of an env file, as dotenv reads them. */
+/** dotenv reads `\r\n` and `\r` as line ends: the text with `\n` alone, and the way back from its offsets. */
+function withPlainLineEnds(text: string): { normal: string; toOriginal(offset: number): number } {
+  const normal = text.replace(/\r\n?/g, '\n');
+  if (normal.length === text.length) return { normal, toOriginal: (offset) => offset };
+  const original: number[] = [];
+  for (let index = 0; index < text.length; index += 1) {
+    original.push(index);
+    if (text.startsWith('\r\n', index)) index += 1;
+  }
+  return { normal, toOriginal: (offset) => original[offset] ?? text.length };
+}
+
+/** The values of an env file, as dotenv reads them. A map without a prototype, so that no name reads what is not in the file. */
 export function readEnvText(text: string): Record<string, string> {
-  return parse(text);
+  return Object.assign(Object.create(null), parse(text));
 }
 
 /** The line end that a text uses. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { badPath } from '../config/paths.ts';
 import { writeWhole } from '../ledger/document.ts';
 import { errorCode, Failure } from '../outcome.ts';
 
@@ -16,7 +17,9 @@ export type Standing = 'nothing' | 'file' | 'folder' | 'link' | 'other';
 export function prepareInside(root: string, relative: string): string {
   const parts = relative.split('/').filter((part) => part !== '' && part !== '.');
   const name = parts.pop();
-  if (name === undefined || parts.includes('..') || name === '..') throw new Failure(`${relative} is not a path inside the worktree`);
+  const wrong = badPath(relative);
+  if (name === undefined || wrong !== null)
+    throw new Failure(`${relative} ${wrong ?? 'is the worktree itself'}, so nothing is written there`);
   let folder = root;
   for (const part of parts) {
     folder = path.join(folder, part);
@@ -39,15 +42,26 @@ export function prepareInside(root: string, relative: string): string {
 export function standing(root: string, relative: string): Standing {
   let current = root;
   const parts = relative.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) return 'other';
   for (const [index, part] of parts.entries()) {
     current = path.join(current, part);
-    const stat = fs.lstatSync(current, { throwIfNoEntry: false });
+    const stat = look(current);
     if (!stat) return 'nothing';
     if (stat.isSymbolicLink()) return 'link';
     if (index === parts.length - 1) return stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other';
     if (!stat.isDirectory()) return 'nothing';
   }
   return 'other';
+}
+
+function look(file: string): fs.Stats | undefined {
+  try {
+    return fs.lstatSync(file, { throwIfNoEntry: false });
+  } catch (error) {
+    // Where the name is too long nothing can stand; writing there says so.
+    if (errorCode(error) === 'ENAMETOOLONG') return undefined;
+    throw error;
+  }
 }
 
 /** A name for a temporary file beside `target`, which no other process uses. */

@@ -5,9 +5,10 @@ import { pointsAtMain } from './carry-over.ts';
 import { readEnvText } from './env-text.ts';
 
 /** URLs of services that hold data or pass messages: two worktrees with one value share it. */
-const SERVICE = /^(postgres(ql)?|mysql2?|mariadb|redis|rediss|valkey|mongodb(\+srv)?|amqps?|nats|kafka|sqlserver|memcached?|clickhouse):/i;
+const SERVICE =
+  /^(jdbc:)?(postgres(ql)?|mysql2?|mariadb|redis|rediss|valkey|mongodb(\+srv)?|amqps?|nats|kafka|sqlserver|memcached?|clickhouse):\/\//i;
 /** Files that no program reads: they are for people to copy. */
-const SAMPLE = /\.(example|sample|template|dist|defaults?|tpl|bak|orig)(\.|$)/i;
+const SAMPLE = /(^|[._-])(example|sample|template|dist|defaults?|tpl|bak|orig)([._-]|$)/i;
 
 export interface IsolationInput {
   worktree: string;
@@ -46,7 +47,7 @@ function reason(
   value: string,
   at: Pick<IsolationInput, 'variables' | 'carry' | 'mainPath' | 'worktree'> & { production: boolean },
 ): string | null {
-  const ours = at.variables[name];
+  const ours = Object.hasOwn(at.variables, name) ? at.variables[name] : undefined;
   if (ours !== undefined) {
     if (ours === value) return null;
     // Nobody runs a worktree in production mode: another value there shares nothing, unless it names the main worktree's.
@@ -66,7 +67,12 @@ function namesFolder(value: string, folder: string): boolean {
 
 /** A value fit to be printed: a URL without its password and query; anything else only when it is a short number. */
 function redact(value: string): string {
-  const url = /^([a-z][a-z0-9+.-]*:\/\/)(?:[^@/]*@)?([^?#]*)/i.exec(value);
-  if (url) return `${url[1]}${url[2]}`;
+  const [, scheme, rest = ''] = /^((?:jdbc:)?[a-z][a-z0-9+.-]*:\/\/)(.*)$/is.exec(value) ?? [];
+  if (scheme !== undefined) {
+    // A password may hold any of `/?#@` where nobody has encoded it: then it cannot be told from the rest.
+    const [before = '', after, more] = rest.split('@');
+    if (more !== undefined || (after !== undefined && before.includes('/'))) return `${scheme}…`;
+    return `${scheme}${(after ?? before).replace(/[?#].*$/s, '')}`;
+  }
   return /^\d{1,5}$/.test(value) ? value : 'another value';
 }

@@ -53,7 +53,7 @@ function renderFresh({ file, source, place, carry }: MergeInput): { text: string
   const placed: string[] = [];
   const text = rewrite(body, (assignment) => {
     const { name, value } = assignment;
-    const wanted = place[name];
+    const wanted = Object.hasOwn(place, name) ? place[name] : undefined;
     missing.delete(name);
     const next = wanted ?? carryOver(value, carry);
     if (next === value) return null;
@@ -67,59 +67,73 @@ function renderFresh({ file, source, place, carry }: MergeInput): { text: string
       added.map((name) => `${name}=${quoted(file, name, place[name] ?? '')}`),
       lineEnd(source),
     ),
-    placed: [...placed, ...added],
+    placed: [...new Set([...placed, ...added])],
   };
 }
 
 /** The user edited the file here: their edits win, and what changed in the source since is brought in around them. */
-function keepEdits({ file, current, digests, salt, source }: MergeInput, fresh: { text: string; placed: string[] }): MergeResult {
-  const text = current ?? '';
+function keepEdits(input: MergeInput, fresh: { text: string; placed: string[] }): MergeResult {
+  const { file, digests, salt } = input;
+  const text = input.current ?? '';
+  const end = lineEnd(text);
   const warnings: string[] = [];
   const next = byName(fresh.text);
-  const here = byName(withoutBlock(text));
-  const inSource = byName(withoutBlock(source));
+  const nextBody = byName(withoutBlock(fresh.text));
+  const body = withoutBlock(text);
+  const block = blockOf(text);
+  const here = byName(body);
+  const inBlock = byName(block);
+  const inSource = byName(withoutBlock(input.source));
   // A value that no run of ours wrote counts as edited only when it is not simply the main worktree's.
   const edited = ({ name, value }: Assignment) =>
-    name in digests ? digests[name] !== digest(salt, name, value) : inSource.get(name)?.value !== value;
-  const isEdit = (assignment: Assignment | undefined) => assignment !== undefined && edited(assignment);
-  const dropped: Assignment[] = [];
-  let kept = rewrite(withoutBlock(text), (assignment) => {
+    Object.hasOwn(digests, name) ? digests[name] !== digest(salt, name, value) : inSource.get(name)?.value !== value;
+  const warnWhereItDiffers = ({ name, value }: Assignment) => {
+    const wanted = next.get(name);
+    if (wanted && wanted.value !== value) warnings.push(`${name} in ${file} was edited in this worktree and is left as it is`);
+  };
+
+  let kept = rewrite(body, (assignment) => {
+    // Of a name that stands twice the last counts; the others are left as they are.
+    if (here.get(assignment.name)?.start !== assignment.start) return null;
     const wanted = next.get(assignment.name);
     if (edited(assignment)) {
-      if (wanted && wanted.value !== assignment.value)
-        warnings.push(`${assignment.name} in ${file} was edited in this worktree and is left as it is`);
+      warnWhereItDiffers(assignment);
       return null;
     }
-    if (!wanted) dropped.push(assignment);
-    return wanted && wanted.value !== assignment.value ? fresh.text.slice(wanted.valueStart, wanted.valueEnd) : null;
+    if (!wanted) return REMOVED;
+    return wanted.value === assignment.value ? null : fresh.text.slice(wanted.valueStart, wanted.valueEnd);
   });
-  for (const name of dropped.map(({ name }) => name)) kept = rewrite(kept, () => null, name);
-  const end = lineEnd(text);
-  const news = [...inSource.keys()].filter((name) => !here.has(name) && !(name in digests) && next.has(name));
-  for (const name of news) {
-    const wanted = next.get(name);
-    if (!wanted) continue;
-    kept = `${kept}${kept === '' || kept.endsWith('\n') ? '' : end}${fresh.text.slice(wanted.start, wanted.end).replace(/\r?\n$/, '')}${end}`;
+  const add = (line: string) => {
+    kept = `${kept}${kept === '' || kept.endsWith('\n') ? '' : end}${line.replace(/\r?\n$/, '')}${end}`;
+  };
+  for (const [name, wanted] of nextBody) {
+    const own = inBlock.get(name);
+    if (here.has(name) || (own && edited(own))) continue;
+    if (own || !Object.hasOwn(digests, name)) add(fresh.text.slice(wanted.start, wanted.end));
+    else if (fresh.placed.includes(name)) warnings.push(`${name} was removed from ${file} in this worktree and is left out`);
   }
-  const blockHere = byName(blockOf(text).join('\n'));
-  const block = blockOf(fresh.text).flatMap((line) => {
-    const name = line.slice(0, line.indexOf('='));
-    const own = blockHere.get(name);
-    if (here.has(name)) return [];
-    if (!own || !edited(own)) return [line];
-    if (own.value !== next.get(name)?.value) warnings.push(`${name} in ${file} was edited in this worktree and is left as it is`);
-    return [blockOf(text).find((candidate) => candidate.startsWith(`${name}=`)) ?? line];
-  });
-  const result = withBlock(kept, block, end);
-  const written = byName(result);
-  const merged = Object.fromEntries(
-    [...written].map(([name, assignment]) => [
-      name,
-      isEdit(here.get(name) ?? blockHere.get(name)) ? (digests[name] ?? 'edited') : digest(salt, name, assignment.value),
-    ]),
-  );
-  for (const name of Object.keys(digests)) if (name !== '' && !(name in merged)) merged[name] = digests[name] ?? '';
-  return { text: result, digests: merged, warnings, placed: fresh.placed };
+  const lines: string[] = [];
+  for (const [name, wanted] of next) {
+    const own = inBlock.get(name);
+    if (nextBody.has(name) || here.has(name)) continue;
+    const mine = own && edited(own) ? own : null;
+    if (mine) warnWhereItDiffers(mine);
+    lines.push(mine ? block.slice(mine.start, mine.end).trimEnd() : fresh.text.slice(wanted.start, wanted.end).trimEnd());
+  }
+  for (const [name, own] of inBlock) {
+    if (here.has(name) || (next.has(name) && !nextBody.has(name)) || !edited(own)) continue;
+    add(block.slice(own.start, own.end));
+    warnings.push(`${name} was edited in coppice's block of ${file}, where it no longer belongs: it stands above the block now`);
+  }
+
+  const result = withBlock(kept, lines, end);
+  const isEdit = (assignment: Assignment | undefined) => assignment !== undefined && edited(assignment);
+  const written = [...byName(result)].map(([name, assignment]): [string, string] => [
+    name,
+    isEdit(here.get(name) ?? inBlock.get(name)) ? (digests[name] ?? 'edited') : digest(salt, name, assignment.value),
+  ]);
+  const { '': _whole, ...earlier } = digests;
+  return { text: result, digests: { ...earlier, ...Object.fromEntries(written) }, warnings, placed: fresh.placed };
 }
 
 /** Only our variables, in a marked block; the lines outside it are the user's. @throws {Failure} as {@link mergeEnv} */
@@ -136,18 +150,24 @@ export function envBlock(file: string, current: string | null, place: Record<str
 
 /** A text without our block. */
 export function withoutBlock(text: string): string {
-  const start = text.indexOf(OPENING.slice(0, 17));
-  if (start < 0) return text;
-  const closing = text.indexOf(CLOSING, start);
-  if (closing < 0) return text;
-  const after = text.indexOf('\n', closing);
-  return text.slice(0, start) + (after < 0 ? '' : text.slice(after + 1));
+  const found = findBlock(text);
+  return found ? text.slice(0, found.start) + text.slice(found.end) : text;
 }
 
-function blockOf(text: string): string[] {
-  const start = text.indexOf(OPENING);
-  if (start < 0) return [];
-  return text.slice(start, text.indexOf(CLOSING, start)).split(/\r?\n/).slice(1, -1);
+/** What stands in our block, without the lines that mark it. */
+function blockOf(text: string): string {
+  const found = findBlock(text);
+  return found ? text.slice(text.indexOf('\n', found.start) + 1, found.closing) : '';
+}
+
+/** Where our block stands, from its opening line to the end of its closing line. The markers are whole lines, not parts of values. */
+function findBlock(text: string): { start: number; closing: number; end: number } | null {
+  const opening = /^# >>> coppice >>>/m.exec(text);
+  if (!opening) return null;
+  const closing = new RegExp(`^${CLOSING}[^\\S\\r\\n]*(\\r?\\n|$(?![\\s\\S]))`, 'm').exec(text.slice(opening.index));
+  if (!closing) return null;
+  const start = opening.index + closing.index;
+  return { start: opening.index, closing: start, end: start + closing[0].length };
 }
 
 function withBlock(text: string, lines: string[], end: string): string {
@@ -156,20 +176,26 @@ function withBlock(text: string, lines: string[], end: string): string {
   return opening + [OPENING, ...lines, CLOSING, ''].join(end);
 }
 
-/** Replaces values in place; `change` gives the new text of a value with its quotes, or null to keep it. */
-function rewrite(text: string, change: (assignment: Assignment) => string | null, without?: string): string {
+/** What `rewrite` is told to take a whole assignment out. */
+const REMOVED = Symbol('removed');
+
+/** Replaces values in place; `change` gives the new text of a value with its quotes, null to keep it, or `REMOVED`. */
+function rewrite(text: string, change: (assignment: Assignment) => string | null | typeof REMOVED): string {
   let result = '';
   let position = 0;
   for (const assignment of assignments(text)) {
-    if (assignment.name === without) {
-      result += text.slice(position, assignment.start);
-      position = assignment.end;
-      continue;
-    }
+    const { start, end, valueStart, valueEnd } = assignment;
     const next = change(assignment);
     if (next === null) continue;
-    result += text.slice(position, assignment.valueStart) + next;
-    position = assignment.valueEnd;
+    if (next === REMOVED) {
+      result += text.slice(position, start);
+      position = end;
+      continue;
+    }
+    // A `#` right behind a value belongs to it for shells.
+    const space = valueStart === valueEnd && text[valueEnd] === '#' && next !== '' ? ' ' : '';
+    result += text.slice(position, valueStart) + next + space;
+    position = valueEnd;
   }
   return result + text.slice(position);
 }

@@ -5,13 +5,14 @@
  */
 export function quoteForAll(value: string): string | null {
   if (value === '' || /^[A-Za-z0-9._/-][A-Za-z0-9._/:@%+,=?-]*$/.test(value)) return value;
-  if (/\p{Cc}/u.test(value) || /[$\\]/.test(value)) return null;
+  // A lone surrogate (Cs) has no form in UTF-8: the file would hold another character.
+  if (/[\p{Cc}\p{Cs}$\\]/u.test(value)) return null;
   if (!value.includes("'")) return `'${value}'`;
   return /["`]/.test(value) ? null : `"${value}"`;
 }
 
-/** A value quoted for POSIX shells, which can express anything but NUL. @returns null when it cannot be expressed */
+/** A value quoted for POSIX shells, which can express any text but NUL. @returns null when it cannot be expressed */
 export function quoteForShell(value: string): string | null {
-  if (value.includes('\0')) return null;
+  if (/[\0\p{Cs}]/u.test(value)) return null;
   return /^[A-Za-z0-9._/:@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
 }

@@ -27,7 +27,8 @@ export const sqlite: ResourceType<typeof schema> = {
   parts: ['path', 'database'],
   durable: false, // the file goes with the folder
   resolve(options, context) {
-    const written = options.from ?? context.mainEnv[context.name];
+    const set = Object.hasOwn(context.mainEnv, context.name) ? context.mainEnv[context.name] : undefined;
+    const written = options.from ?? set;
     if (written === undefined)
       throw new Failure(
         `\`${context.name}\` has no value in the main worktree's env files, so its database is not known: set it there, or say \`from:\``,
