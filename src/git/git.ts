@@ -42,7 +42,7 @@ export function withoutLocalGitVars(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
  * Another `git worktree add` makes its admin directory file by file, and git ends with this when it looks at one in that
  * moment (seen in 2.39).
  */
-const HALF_MADE_WORKTREE = /failed to read .*(commondir|gitdir)/;
+const HALF_MADE_WORKTREE = /failed to read .*worktrees\//;
 const TRIES = 40;
 
 /** Runs git in a folder. Never throws for git's own exit code. @throws {Failure} when git cannot be started. */

@@ -9,7 +9,7 @@ const CONFIG = 'resources: { PORT: 3000, VITE_PORT: 5173 }\n';
 async function add(world: World, repository: string, name: string): Promise<Result> {
   for (;;) {
     const result = await world.run(repository, 'git', ['worktree', 'add', `../${name}`, '-B', name]);
-    if (!/^fatal: failed to read .*commondir/m.test(result.stderr) || result.stderr.includes('coppice')) return result;
+    if (!/^fatal: failed to read .*worktrees\//m.test(result.stderr) || result.stderr.includes('coppice')) return result;
   }
 }
 
