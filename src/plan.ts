@@ -78,7 +78,7 @@ export interface Plan {
 /** The actions that need no variable: they run first. */
 const COPIED = ['copy', 'link', 'sqlite'];
 /** What a step without `needs` waits for, besides the step above it. */
-export const EVERYTHING_BEFORE = ['copied', 'rendered'];
+const EVERYTHING_BEFORE = ['copied', 'rendered'];
 
 /** Makes the plan. @throws {Failure} when a value is not to be had on this machine */
 export function planSetUp(input: PlanInput): Plan {

@@ -49,7 +49,7 @@ export async function status(options: { json?: boolean; watch?: boolean }): Prom
 }
 
 /** The state of every worktree but the main one. */
-export function readStatus(repository: Repository): WorktreeStatus[] {
+function readStatus(repository: Repository): WorktreeStatus[] {
   const id = readRepositoryId(repository.commonDir);
   const state = openStateDir();
   const living = repository.linked.map((worktree) => {

@@ -37,7 +37,7 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
 }
 
 /** The exit code of a set-up; says how to go on after a failure. */
-export function exitCode({ state, joined }: SetUpResult, report: Reporter): number {
+function exitCode({ state, joined }: SetUpResult, report: Reporter): number {
   if (state === 'ready' || state === 'background') {
     if (joined) report.text('ready');
     return 0;

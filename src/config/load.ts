@@ -11,7 +11,7 @@ import { locate, type ReadSource, readSource, type Source } from './source.ts';
 import { misspeltKeys, sentenceFor } from './zod-sentences.ts';
 
 /** The names a config can have, in a worktree's root. */
-export const CONFIG_NAMES = ['worktree.config.yaml', 'worktree.config.yml', 'worktree.config.json'];
+const CONFIG_NAMES = ['worktree.config.yaml', 'worktree.config.yml', 'worktree.config.json'];
 /** One person's own override, in the main worktree, git-ignored. */
 export const LOCAL_NAME = 'worktree.config.local.yaml';
 

@@ -22,7 +22,7 @@ const FORMATS: Record<string, { version: number; needs: string }> = {
 };
 
 /** The fields that open a file of `format`. */
-export function header(format: string): Header {
+function header(format: string): Header {
   const known = FORMATS[format];
   if (!known) throw new Error(`unknown ledger format ${format}`);
   return { format, version: known.version, needs: known.needs };

@@ -7,4 +7,4 @@ export const RESOURCE_TYPES = { port, sqlite };
 /** The options of every type, for the config's schema. */
 export const RESOURCE_SCHEMAS = [port.schema, sqlite.schema] as const;
 
-export type ResourceTypeName = keyof typeof RESOURCE_TYPES;
+type ResourceTypeName = keyof typeof RESOURCE_TYPES;

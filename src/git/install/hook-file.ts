@@ -10,7 +10,7 @@ const ASIDE = 'post-checkout.before-coppice';
 const SHELL = /^#!\s*\S*\/(env\s+)?(sh|bash|dash|ash|ksh|zsh)\b/;
 
 /** The block of the hook that is shipped, without its `#!` line. */
-export function hookBlock(shipped: string): string {
+function hookBlock(shipped: string): string {
   return shipped.slice(shipped.indexOf(OPENING));
 }
 
