@@ -13,7 +13,8 @@ const isRunner = path.basename(path.dirname(import.meta.dirname)) === 'runner';
 const cacheFile = path.join(import.meta.dirname, `main-${process.version}-${process.arch}.cache`);
 
 const cachedData = isRunner && fs.existsSync(cacheFile) ? fs.readFileSync(cacheFile) : undefined;
-const script = new vm.Script(wrap(fs.readFileSync(file, 'utf8')), { filename: file, ...(cachedData ? { cachedData } : {}) });
+// The build writes nothing but ASCII.
+const script = new vm.Script(wrap(fs.readFileSync(file, 'latin1')), { filename: file, ...(cachedData ? { cachedData } : {}) });
 const module = { exports: {} };
 script.runInThisContext()(module.exports, createRequire(file), module, file, path.dirname(file));
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { RESOURCE_TYPES } from '../resources/table.ts';
 import { configSchema, ONE_WORD_ACTIONS } from './schema.ts';
 

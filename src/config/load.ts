@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { cosmiconfig } from 'cosmiconfig';
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 import type { Problem } from './problems.ts';
 import type { RuleReport } from './rule-report.ts';
 import { checkRules } from './rules.ts';

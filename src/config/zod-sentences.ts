@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 import { RESOURCE_TYPES } from '../resources/table.ts';
 import { didYouMean, nearest } from './nearest.ts';
 import { DURATION, KEYS, MODE, NAME, ONE_WORD_ACTIONS } from './schema.ts';

@@ -39,14 +39,44 @@ export interface Place {
 
 /** Finds the repository and worktree around a folder. @throws {Failure} when there is none, or git cannot answer. */
 export async function findPlace(cwd: string): Promise<Place> {
-  const [dirs, list] = await Promise.all([readGitFile(cwd) ?? askGit(cwd), listWorktrees(cwd)]);
-  const repository = await describeRepository(dirs.commonDir, list);
-  const worktree = repository.linked.find((candidate) => candidate.adminDir === dirs.gitDir) ?? null;
-  return { repository, worktree };
+  const read = readGitFile(cwd);
+  const repository = (read && readRepository(read.commonDir)) ?? null;
+  const [{ gitDir, commonDir }, list] = repository ? [read as GitDirs, []] : await Promise.all([read ?? askGit(cwd), listWorktrees(cwd)]);
+  const found = repository ?? (await describeRepository(commonDir, list));
+  return { repository: found, worktree: found.linked.find((candidate) => candidate.adminDir === gitDir) ?? null };
+}
+
+interface GitDirs {
+  gitDir: string;
+  commonDir: string;
+}
+
+/**
+ * The repository by its own files, which a set-up can read faster than git starts. Null when they do not say it all: a bare
+ * repository or a separate git directory, refs kept in another way than files.
+ */
+function readRepository(commonDir: string): Repository | null {
+  // A bare repository has no index.
+  if (path.basename(commonDir) !== '.git' || !fs.existsSync(path.join(commonDir, 'index'))) return null;
+  const linked: Worktree[] = [];
+  for (const [gitFile, adminDir] of adminDirs(commonDir)) {
+    const head = readIfThere(path.join(adminDir, 'HEAD'));
+    const [, branch, detached] = /^(?:ref: refs\/heads\/(.+)|([0-9a-f]{40,64}))\n$/.exec(head ?? '') ?? [];
+    if ((branch === undefined && detached === undefined) || branch === '.invalid') return null;
+    linked.push({
+      path: path.dirname(gitFile),
+      adminDir,
+      branch: branch ?? null,
+      locked: fs.existsSync(path.join(adminDir, 'locked')),
+      prunable: !fs.existsSync(gitFile),
+      id: readWorktreeId(adminDir),
+    });
+  }
+  return { commonDir, main: path.dirname(commonDir), bare: false, linked };
 }
 
 /** At a linked worktree's root its `.git` file says where everything is (gitrepository-layout(5)): no process is needed. */
-function readGitFile(cwd: string): { gitDir: string; commonDir: string } | null {
+function readGitFile(cwd: string): GitDirs | null {
   const file = path.join(cwd, '.git');
   if (process.env.GIT_DIR !== undefined || !fs.statSync(file, { throwIfNoEntry: false })?.isFile()) return null;
   const named = /^gitdir: ([^\n]+)/.exec(fs.readFileSync(file, 'utf8'))?.[1];
@@ -56,7 +86,7 @@ function readGitFile(cwd: string): { gitDir: string; commonDir: string } | null 
   return { gitDir: fs.realpathSync(gitDir), commonDir: fs.realpathSync(path.resolve(gitDir, common.replace(/\n$/, ''))) };
 }
 
-async function askGit(cwd: string): Promise<{ gitDir: string; commonDir: string }> {
+async function askGit(cwd: string): Promise<GitDirs> {
   const dirs = await git(cwd, ['rev-parse', '--path-format=absolute', '--git-dir', '--git-common-dir']);
   if (dirs.code !== 0) {
     const why = dirs.stderr.trim();

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod/mini';
 
 /** How a value that points at the main worktree becomes one that points at this worktree. */
 export type CarryRule =
@@ -41,7 +41,7 @@ export interface ResourceEffects {
 }
 
 /** A kind of thing that a worktree gets of its own. One file a type, one line in `table.ts`. */
-export interface ResourceType<Schema extends z.ZodType = z.ZodType> {
+export interface ResourceType<Schema extends z.ZodMiniType = z.ZodMiniType> {
   schema: Schema;
   /** The part names that templates may use. */
   parts: readonly string[];

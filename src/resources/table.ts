@@ -6,5 +6,3 @@ export const RESOURCE_TYPES = { port, sqlite };
 
 /** The options of every type, for the config's schema. */
 export const RESOURCE_SCHEMAS = [port.schema, sqlite.schema] as const;
-
-type ResourceTypeName = keyof typeof RESOURCE_TYPES;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { openJournal, readJournal } from '../../src/ledger/journal.ts';
 import { tryOwn } from '../../src/ledger/owner.ts';
 import { readRepositoryId, worktreeFolder } from '../../src/ledger/repositories.ts';
