@@ -71,6 +71,9 @@ export async function applyPlan(plan: Plan, world: World, options: ApplyOptions)
   return [...ends.values()].every((end) => end === 'done');
 }
 
+/** What a user knows these tasks as. */
+const LABELS: Record<string, string> = { copied: 'files', rendered: 'files' };
+
 /** An expected failure of a task is said and fails the task; anything else is a bug and is thrown. */
 function guarded(task: Task, report: Reporter): Task {
   return {
@@ -80,7 +83,7 @@ function guarded(task: Task, report: Reporter): Task {
         return await task.run();
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        report.fail(task.id.replace(/^(resource|step) /, ''), error.message);
+        report.fail(LABELS[task.id] ?? task.id.replace(/^(resource|step) /, ''), error.message);
         return false;
       }
     },
@@ -125,10 +128,9 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
             shared: world.shared,
           }),
         );
-        const own = owned
-          .filter((name) => !ownedTracked?.isTracked(name))
-          .flatMap((name) => [name, `${name}-wal`, `${name}-shm`, `${name}-journal`]);
-        await keepStatusClean(world, [...outputs.filter((name) => !isTracked(name)), ...own], ignored);
+        const own = owned.filter((name) => !ownedTracked?.isTracked(name));
+        const later = own.flatMap((name) => [`${name}-wal`, `${name}-shm`, `${name}-journal`]);
+        await excludePaths(world.commonDir, worktreePath, [...outputs.filter((name) => !ignored.has(name)), ...own], later);
         world.journal.append({ event: 'warnings', warnings });
         for (const warning of warnings) world.report.warn(warning);
         return true;
@@ -191,14 +193,6 @@ function rootEnvFiles(worktree: string): string[] {
   return fs.readdirSync(worktree).filter((name) => name.startsWith('.env'));
 }
 
-/** `git status` in the new worktree shows nothing of what was put there. */
-async function keepStatusClean({ commonDir, worktreePath }: World, paths: string[], known: ReadonlySet<string>): Promise<void> {
-  const there = paths.filter(
-    (name) => fs.lstatSync(path.join(worktreePath, name), { throwIfNoEntry: false }) || /-(wal|shm|journal)$/.test(name),
-  );
-  await excludePaths(commonDir, worktreePath, there, known);
-}
-
 const busy = new Set<string>();
 
 function stepTask(step: PlannedStep, plan: Plan, world: World, options: ApplyOptions): Task {
@@ -252,7 +246,7 @@ async function runStep({ name, spec, key, done }: PlannedStep, plan: Plan, world
       continue;
     }
     report.fail(name, `${spec.run}: ${result.why}`);
-    if (!signal.aborted) report.text(tail(log));
+    if (!signal.aborted) report.text(tail(log) || '    (it printed nothing)');
     return false;
   }
 }
@@ -265,6 +259,7 @@ function recordStep({ journal }: World, name: string, step: StepRecord): void {
 export function tail(log: string): string {
   try {
     const lines = fs.readFileSync(log, 'utf8').trimEnd().split('\n').slice(-TAIL_LINES);
+    if (lines.join('') === '') return '';
     return lines.map((line) => `    ${line.slice(0, 400)}`).join('\n');
   } catch (error) {
     return `    (its log cannot be read: ${errorMessage(error)})`;

@@ -54,7 +54,7 @@ export async function gather(
 }
 
 /** The main worktree's env files, the later over the earlier. */
-function readMainEnv(config: Config, main: string | null): Record<string, string> {
+export function readMainEnv(config: Config, main: string | null): Record<string, string> {
   if (main === null) return {};
   return Object.assign({}, ...config.envFiles.map((file) => readEnvText(readIfThere(path.join(main, file)) ?? '')));
 }

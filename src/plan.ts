@@ -82,7 +82,7 @@ const EVERYTHING_BEFORE = ['copied', 'rendered'];
 
 /** Makes the plan. @throws {Failure} when a value is not to be had on this machine */
 export function planSetUp(input: PlanInput): Plan {
-  const { config, slot, record } = input;
+  const { config, slot } = input;
   const resources = Object.entries(config.resources).map(([name, spec]) => planResource(name, spec, input));
   const values = templateValues(input, resources);
   const text = (template: string): string => {
@@ -97,7 +97,6 @@ export function planSetUp(input: PlanInput): Plan {
     values[name] = variables[name];
   }
   const files = input.files.map((task) => planFile(task, variables, text, input));
-  const order = stepOrder(config);
   return {
     project: input.project,
     slug: input.slug,
@@ -108,15 +107,17 @@ export function planSetUp(input: PlanInput): Plan {
     copied: files.filter(({ spec }) => COPIED.includes(spec.action)),
     resources,
     rendered: files.filter(({ spec }) => !COPIED.includes(spec.action)),
-    steps: Object.entries(config.steps).map(([name, spec]) =>
-      planStep(name, spec, order.get(name) ?? [], record, input.inputDigests[name] ?? ''),
-    ),
+    steps: planSteps(input, stepOrder(config), resources),
     teardown: planTeardown(config),
     keepMs: milliseconds(config.keep),
   };
 }
 
-function planResource(name: string, spec: ResourceSpec, { slot, mainPath, worktreePath, mainEnv, record }: PlanInput): PlannedResource {
+function planResource(
+  name: string,
+  spec: ResourceSpec,
+  { slot, mainPath, worktreePath, mainEnv, record, config }: PlanInput,
+): PlannedResource {
   const known = record?.resources[name];
   if (known && known.state !== 'destroyed' && known.type !== spec.type) {
     throw new Failure(
@@ -124,9 +125,16 @@ function planResource(name: string, spec: ResourceSpec, { slot, mainPath, worktr
     );
   }
   const type = resourceType(spec.type);
-  const resolved = type.resolve(spec, { name, mainPath: mainPath ?? worktreePath, worktreePath, mainEnv, port: slot.ports[name] ?? null });
+  const resolved = type.resolve(spec, {
+    name,
+    mainPath: mainPath ?? worktreePath,
+    worktreePath,
+    mainEnv,
+    envFiles: config.envFiles,
+    port: slot.ports[name] ?? null,
+  });
   const same = known?.state === 'ready' && JSON.stringify(known.made) === JSON.stringify(resolved.made);
-  return { name, spec, resolved, create: !same };
+  return { name, spec, resolved, create: !same || !type.intact(spec, resolved) };
 }
 
 /** A resource type by name. Its options are those of its own schema, which the config's schema has checked. */
@@ -173,18 +181,22 @@ function planFile(
   return { ...task, place, text: null };
 }
 
-function planStep(name: string, spec: StepSpec, above: string[], record: WorktreeRecord | null, inputs: string): PlannedStep {
-  const { run, env, cwd, variables } = spec;
-  const key = createHash('sha256')
-    .update(JSON.stringify([run, env ?? {}, cwd ?? '', variables, inputs]))
-    .digest('base64url')
-    .slice(0, 22);
-  const before = record?.steps[name];
-  const stepNeeds = above.map((step) => `step ${step}`);
-  const needs = spec.needs
-    ? ['copied', ...stepNeeds, ...spec.needs.map((need) => `resource ${need}`)]
-    : [...EVERYTHING_BEFORE, ...stepNeeds];
-  return { name, spec, key, done: before?.state === 'ok' && before.key === key, needs };
+/** A step that succeeded is done while its key is the same and nothing that it fills is made again, by it or by what it needs. */
+function planSteps({ config, record, inputDigests }: PlanInput, order: Map<string, string[]>, resources: PlannedResource[]): PlannedStep[] {
+  const fresh = new Set(resources.flatMap(({ name, spec, create }) => (create && resourceType(spec.type).filledBySteps ? [name] : [])));
+  const again = (name: string): boolean => {
+    const { needs } = config.steps[name] ?? {};
+    return needs ? needs.some((need) => fresh.has(need) || (need in config.steps && again(need))) : fresh.size > 0;
+  };
+  return Object.entries(config.steps).map(([name, spec]) => {
+    const { run, env, cwd, variables } = spec;
+    const parts = [run, env ?? {}, cwd ?? '', variables, inputDigests[name] ?? ''];
+    const key = createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22);
+    const before = record?.steps[name];
+    const steps = (order.get(name) ?? []).map((step) => `step ${step}`);
+    const needs = spec.needs ? ['copied', ...steps, ...spec.needs.map((need) => `resource ${need}`)] : [...EVERYTHING_BEFORE, ...steps];
+    return { name, spec, key, done: before?.state === 'ok' && before.key === key && !again(name), needs };
+  });
 }
 
 function planTeardown(config: Config): TeardownStep[] {

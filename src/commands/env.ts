@@ -1,4 +1,6 @@
+import type { Config } from '../config/schema.ts';
 import { quoteForAll, quoteForShell } from '../files/quote.ts';
+import { readMainEnv } from '../gather.ts';
 import { findPlace } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { projectName } from '../plan.ts';
@@ -17,9 +19,13 @@ export interface WorktreeEnvironment {
 export async function env(argument: string | undefined, options: { json?: boolean; dotenv?: boolean }): Promise<number> {
   const { variables } = await environmentOf(argument, 'env');
   if (options.json) process.stdout.write(`${JSON.stringify(variables, null, 2)}\n`);
-  else
-    for (const [name, value] of Object.entries(variables))
-      process.stdout.write(options.dotenv ? `${name}=${forEnvFile(name, value)}\n` : `export ${name}=${quoteForShell(value) ?? "''"}\n`);
+  else {
+    // All of it or nothing: a shell must not source half of it.
+    const lines = Object.entries(variables).map(([name, value]) =>
+      options.dotenv ? `${name}=${forEnvFile(name, value)}` : `export ${name}=${forShell(name, value)}`,
+    );
+    process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+  }
   return 0;
 }
 
@@ -28,7 +34,8 @@ export async function environmentOf(argument: string | undefined, verb: string):
   const place = await findPlace(process.cwd());
   if (argument === undefined && place.worktree === null && place.repository.main !== null) {
     const main = { path: place.repository.main, branch: null };
-    const config = await configOf({ place, worktree: main });
+    const whole = await configOf({ place, worktree: main });
+    const config = { ...whole, resources: knownInMain(whole, place.repository.main) };
     const ports = Object.fromEntries(
       Object.entries(config.resources).flatMap(([name, spec]) => (spec.type === 'port' ? [[name, spec.base]] : [])),
     );
@@ -46,6 +53,20 @@ export async function environmentOf(argument: string | undefined, verb: string):
     variables: await variablesOf(await configOf(target), target.place, target.worktree, record.slug, slot),
     facts: factsOf({ project: record.project, slug: record.slug, slot }, target.place, target.worktree),
   };
+}
+
+/** The main worktree's own things are as they are: a database that its env files do not name is no reason to know no port. */
+function knownInMain(config: Config, main: string): Config['resources'] {
+  const env = readMainEnv(config, main);
+  return Object.fromEntries(
+    Object.entries(config.resources).filter(([name, spec]) => spec.type === 'port' || spec.from !== undefined || Object.hasOwn(env, name)),
+  );
+}
+
+function forShell(name: string, value: string): string {
+  const quoted = quoteForShell(value);
+  if (quoted === null) throw new Failure(`The value of ${name} has a NUL character, which no shell can read.`);
+  return quoted;
 }
 
 function forEnvFile(name: string, value: string): string {

@@ -4,6 +4,7 @@ import { findPlace, openRepository } from '../git/worktrees.ts';
 import { type KnownRepository, knownRepositories, readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
 import { errorMessage, Failure } from '../outcome.ts';
+import { resourceType } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { destroyVanished, findVanished, forgetRepository, type Vanished } from '../vanished.ts';
 
@@ -54,7 +55,13 @@ async function collect(
       );
       return { ok: true, found: 1 };
     }
-    await openRepository(commonDir);
+    const { linked } = await openRepository(commonDir);
+    for (const { path, branch, prunable, locked } of linked) {
+      if (prunable && !locked)
+        report.warn(
+          `${branch ?? path}: its folder ${path} is not there. Moved? \`git worktree repair <new path>\`. Gone? \`git worktree prune\`, then gc again.`,
+        );
+    }
     vanished = findVanished(where);
   } catch (error) {
     report.fail(commonDir, `git cannot say which worktrees it has, so nothing of it is touched (${errorMessage(error)})`);
@@ -62,12 +69,9 @@ async function collect(
   }
   for (const { id: worktree, record, keptUntil } of vanished) {
     if (options.expired && (keptUntil === null || keptUntil > Date.now())) continue;
-    const what = [
-      ...Object.values(record.ports),
-      ...Object.values(record.resources)
-        .filter((resource) => resource.type !== 'port')
-        .flatMap((resource) => Object.values(resource.made)),
-    ].join(', ');
+    const outside = Object.values(record.resources).filter(({ type, state }) => state !== 'destroyed' && resourceType(type).durable);
+    const ports = Object.values(record.ports).filter((port) => record.claims.includes(`port-${port}`));
+    const what = [...ports, ...outside.flatMap(({ made }) => Object.values(made))].join(', ');
     if (options.dryRun) report.same(record.slug, `would give back ${what || 'its slot'}`);
     else if (await destroyVanished(where, worktree)) report.done(record.slug, `gave back ${what || 'its slot'}`);
   }

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { loadConfig } from '../config/load.ts';
 import { removeExcludes } from '../files/exclude.ts';
 import { git } from '../git/git.ts';
 import { addAlias, removeAlias } from '../git/install/alias.ts';
@@ -13,6 +14,7 @@ import { readRepositoryId, recordedWorktrees } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
+import { forgetRepository } from '../vanished.ts';
 
 /** In order; the last handles everything. */
 const MANAGERS: HookManager[] = [husky, hooksFolder];
@@ -69,6 +71,8 @@ async function put({ repository }: Place, hookPlace: HookPlace, manager: HookMan
   if (alias) report.done('alias', 'git coppice');
   const uncommitted = [];
   for (const file of commit) if ((await git(hookPlace.main, ['status', '--porcelain', '--', file])).stdout !== '') uncommitted.push(file);
+  const hasConfig = (await loadConfig(hookPlace.main, null)).state !== 'absent';
+  if (!hasConfig) report.text('There is no worktree.config.yaml yet. The smallest has two lines: `resources:` and `  PORT: 3000`.');
   if (uncommitted.length > 0) report.text(`commit ${uncommitted.join(', ')}, so that every clone has it`);
   return 0;
 }
@@ -88,6 +92,7 @@ async function undo({ repository }: Place, hookPlace: HookPlace, manager: HookMa
     return 0;
   }
   removeExcludes(commonDir);
+  if (id !== null) await forgetRepository({ state: openStateDir(), commonDir, repository: id });
   fs.rmSync(path.join(commonDir, 'coppice'), { recursive: true, force: true });
   if (undone.length === 0) report.text('nothing was installed here');
   return 0;

@@ -79,7 +79,10 @@ function describe(worktree: Worktree, record: WorktreeRecord | null, owner: { ve
       ms: null,
     };
   const known = fromRecord(record);
-  return { ...known, branch, path, state: owner?.verb === 'up' ? 'running' : known.state };
+  const gone = worktree.prunable
+    ? ['its folder is not there: `git worktree repair` if it was moved, `git worktree prune` if it is gone']
+    : [];
+  return { ...known, warnings: [...gone, ...known.warnings], branch, path, state: owner?.verb === 'up' ? 'running' : known.state };
 }
 
 function fromRecord(record: WorktreeRecord): WorktreeStatus {

@@ -45,20 +45,26 @@ export async function ignoredPaths(worktree: string, paths: string[]): Promise<S
 }
 
 /**
- * Puts paths that git would show as untracked into the clone's own `info/exclude`, so that `git status` stays clean and
+ * Puts what git would show as untracked into the clone's own `info/exclude`, so that `git status` stays clean and
  * `git worktree remove` needs no `--force`. One append, which other processes' appends cannot tear.
- * @param known paths that are known to be ignored
+ * @param there paths that were put into the worktree @param later files that may come to stand there
  */
-export async function excludePaths(commonDir: string, worktree: string, paths: string[], known: ReadonlySet<string>): Promise<void> {
-  const asked = paths.filter((name) => !known.has(name));
-  const ignored = await ignoredPaths(worktree, asked);
-  const missing = asked.filter((name) => !ignored.has(name));
+export async function excludePaths(commonDir: string, worktree: string, there: string[], later: string[]): Promise<void> {
+  const ignored = await ignoredPaths(worktree, later);
+  const missing = [...(await untracked(worktree, there)), ...later.filter((name) => !ignored.has(name))];
   if (missing.length === 0) return;
   const file = path.join(commonDir, 'info', 'exclude');
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
   const lines = missing.map((name) => `${EXCLUDE_MARK}\n/${escapePattern(name)}\n`).join('');
   fs.appendFileSync(file, `${text === '' || text.endsWith('\n') ? '' : '\n'}${lines}`);
+}
+
+/** What of these paths, or below them, git would show; a folder that is new as a whole ends with `/`. */
+async function untracked(worktree: string, paths: string[]): Promise<string[]> {
+  if (paths.length === 0) return [];
+  const literal = paths.map((name) => `:(literal)${name}`);
+  return split(await gitOutput(worktree, ['ls-files', '-z', '--others', '--exclude-standard', '--directory', '--', ...literal]));
 }
 
 /** Takes out the lines that `excludePaths` added. */

@@ -36,28 +36,36 @@ export function findShared({ worktree, files, variables, carry, mainPath, shared
     for (const [name, value] of Object.entries(readEnvText(text))) {
       if (shared.has(name)) continue;
       const why = reason(name, value, { variables, carry, mainPath, worktree, production: /\.production(\.|$)/.test(file) });
-      if (why !== null) found.push(`still shared: ${name} in ${file} (${why})`);
+      if (why !== null) found.push(`${why.kind}: ${name} in ${file} (${why.value})`);
     }
   }
   return found;
+}
+
+/** What is wrong with a variable of an env file: it names what the main worktree uses, or merely not what this one has. */
+interface Finding {
+  kind: 'still shared' | "not this worktree's";
+  value: string;
 }
 
 function reason(
   name: string,
   value: string,
   at: Pick<IsolationInput, 'variables' | 'carry' | 'mainPath' | 'worktree'> & { production: boolean },
-): string | null {
+): Finding | null {
+  const shared = (what: string): Finding => ({ kind: 'still shared', value: what });
   const ours = Object.hasOwn(at.variables, name) ? at.variables[name] : undefined;
-  if (ours !== undefined) {
-    if (ours === value) return null;
-    // Nobody runs a worktree in production mode: another value there shares nothing, unless it names the main worktree's.
-    if (!at.production) return redact(value);
-  }
+  if (ours !== undefined && ours === value) return null;
   const [part] = pointsAtMain(value, at.carry);
-  if (part !== undefined) return part;
-  if (Object.values(at.variables).includes(value)) return null;
-  if (at.mainPath !== null && namesFolder(value, at.mainPath) && !value.includes(at.worktree)) return at.mainPath;
-  return SERVICE.test(value) && !at.production ? redact(value) : null;
+  if (part !== undefined) return shared(part);
+  if (ours === undefined && Object.values(at.variables).includes(value)) return null;
+  if (at.mainPath !== null && namesFolder(value, at.mainPath) && !value.includes(at.worktree)) return shared(at.mainPath);
+  // Nobody runs a worktree in production mode: another value there shares nothing.
+  if (at.production) return null;
+  if (SERVICE.test(value)) return shared(redact(value));
+  if (ours === undefined) return null;
+  const isBase = at.carry.some((rule) => rule.kind === 'port' && String(rule.from) === value);
+  return isBase ? shared(value) : { kind: "not this worktree's", value: redact(value) };
 }
 
 function namesFolder(value: string, folder: string): boolean {

@@ -83,7 +83,6 @@ async function placeCopy(input: PlaceInput, action: 'copy' | 'link' | 'sqlite', 
   const temporary = temporaryBeside(target);
   try {
     await copySqlite(source, temporary, signal);
-    fs.chmodSync(temporary, 0o600);
     fs.renameSync(temporary, target);
   } finally {
     fs.rmSync(temporary, { force: true });

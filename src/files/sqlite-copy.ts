@@ -16,36 +16,62 @@ db.prepare('VACUUM INTO ?').run(process.argv[2]);`;
 /**
  * Copies a SQLite database consistently while other processes write to it. `VACUUM INTO` reads one snapshot; a plain copy
  * of a database in use is corrupt or misses rows, and `.backup` starts over at every write.
- * @param target a path where nothing is @throws {Failure} when no engine is there and a plain copy would not be safe
+ * @param target a path where nothing is; the copy is private (0600) from its creation
+ * @throws {Failure} when no engine is there and a plain copy would not be safe
  */
 export async function copySqlite(source: string, target: string, signal: AbortSignal): Promise<void> {
-  // A read-only connection leaves an empty -wal and -shm beside a database that had none; the other kind takes them away again.
-  const readOnly = fs.existsSync(`${source}-wal`);
-  if (NODE_HAS_SQLITE)
-    return vacuum(process.execPath, ['--no-warnings', '-e', VACUUM, source, target, readOnly ? 'yes' : 'no'], source, signal);
-  try {
-    return await vacuum(
-      'sqlite3',
-      [...(readOnly ? ['-readonly'] : []), '-bail', '-cmd', '.timeout 20000', source, `VACUUM INTO '${target.replaceAll("'", "''")}'`],
-      source,
-      signal,
-    );
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  }
-  copyIdle(source, target);
+  refuseForeignLock(source);
+  // VACUUM INTO takes an empty file.
+  fs.closeSync(fs.openSync(target, 'wx', 0o600));
+  const readOnly = mustReadOnly(source);
+  const done = NODE_HAS_SQLITE
+    ? await vacuum(process.execPath, ['--no-warnings', '-e', VACUUM, source, target, readOnly ? 'yes' : 'no'], source, signal)
+    : await vacuum(
+        'sqlite3',
+        [...(readOnly ? ['-readonly'] : []), '-bail', '-cmd', '.timeout 20000', source, `VACUUM INTO '${target.replaceAll("'", "''")}'`],
+        source,
+        signal,
+      );
+  if (!done) copyIdle(source, target);
+  refuseForeignLock(source);
 }
 
-function vacuum(command: string, args: string[], source: string, signal: AbortSignal): Promise<void> {
+/**
+ * Only a database in WAL mode that nobody has open is opened for writing, because a read-only connection would leave a -wal
+ * and a -shm beside it. Any other is not: a writing connection could take a journal for a crashed one's and roll it back.
+ */
+function mustReadOnly(source: string): boolean {
+  const header = Buffer.alloc(20);
+  const fd = fs.openSync(source, 'r');
+  fs.readSync(fd, header, 0, 20, 0);
+  fs.closeSync(fd);
+  // https://www.sqlite.org/fileformat.html#the_database_header: bytes 18 and 19 are 2 in WAL mode.
+  const isWal = header[18] === 2 && header[19] === 2;
+  return !isWal || fs.existsSync(`${source}-wal`);
+}
+
+/** SQLite compiled to WebAssembly locks with a folder, which no other SQLite sees: its writes cannot be waited for. */
+function refuseForeignLock(source: string): void {
+  if (fs.existsSync(`${source}.lock`))
+    throw new Failure(
+      `${source} is being used by a SQLite that locks with the folder ${source}.lock, which other programs cannot wait for; stop it, then \`git coppice up\``,
+    );
+}
+
+/** @returns false when there is no such program */
+function vacuum(command: string, args: string[], source: string, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], signal, killSignal: 'SIGKILL' });
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(0, 4000);
     });
-    child.on('error', (error) => reject(errorCode(error) === 'ABORT_ERR' ? new Failure('interrupted') : error));
+    child.on('error', (error) => {
+      if (errorCode(error) === 'ENOENT') resolve(false);
+      else reject(errorCode(error) === 'ABORT_ERR' ? new Failure('interrupted') : error);
+    });
     child.on('close', (code) => {
-      if (code === 0) resolve();
+      if (code === 0) resolve(true);
       else
         reject(
           new Failure(
@@ -69,7 +95,7 @@ function copyIdle(source: string, target: string): void {
       `${source} is in use (${beside.join(', ')} beside it), and this Node has no SQLite: install the sqlite3 program, or use Node 22.13 or later`,
     );
   if (before.beside.length > 0) throw busy(before.beside);
-  fs.copyFileSync(source, target, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
+  fs.copyFileSync(source, target, fs.constants.COPYFILE_FICLONE);
   const after = state();
   if (after.beside.length > 0 || after.mark !== before.mark) {
     fs.rmSync(target, { force: true });

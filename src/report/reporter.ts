@@ -33,7 +33,7 @@ export async function openReporter(stream: NodeJS.WriteStream = process.stderr, 
   };
   const row = (mark: string, name: string, detail: string, ms?: number) =>
     line(
-      `${mark} ${visible(name).padEnd(14)} ${color.dim(visible(detail))}${ms === undefined ? '' : color.dim(`  ${duration(ms)}`)}`.trimEnd(),
+      `${mark} ${visible(name).padEnd(14)} ${color.dim(visible(detail))}${ms === undefined || ms < 100 ? '' : color.dim(`  ${duration(ms)}`)}`.trimEnd(),
     );
   return {
     title: (text) => line(color.bold(visible(text))),

@@ -16,6 +16,7 @@ const schema = about(
 export const port: ResourceType<typeof schema> = {
   schema,
   parts: ['port'],
+  filledBySteps: false,
   durable: false,
   resolve(options, context) {
     const value = String(context.port ?? options.base);
@@ -23,6 +24,7 @@ export const port: ResourceType<typeof schema> = {
     return { value, parts: { port: value }, made: { port: value }, source: null, carry, detail: value };
   },
   present: () => false,
+  intact: () => true,
   create: (_options, resolved) => Promise.resolve({ detail: resolved.value }),
   destroy: () => Promise.resolve(),
 };

@@ -14,6 +14,8 @@ export interface ResourceContext {
   worktreePath: string;
   /** The main worktree's env files, read. */
   mainEnv: Record<string, string>;
+  /** Their names. */
+  envFiles: string[];
   /** The port reserved for this resource, if it is one. */
   port: number | null;
 }
@@ -45,12 +47,16 @@ export interface ResourceType<Schema extends z.ZodMiniType = z.ZodMiniType> {
   schema: Schema;
   /** The part names that templates may use. */
   parts: readonly string[];
+  /** Whether steps fill it: when it is made again, they run again. */
+  filledBySteps: boolean;
   /** True when it holds data outside the worktree: kept for `keep:` after the worktree vanished. */
   durable: boolean;
   /** @throws {Failure} when the main worktree's env files do not say enough. */
   resolve(options: z.infer<Schema>, context: ResourceContext): ResolvedResource;
   /** Whether something stands there before anything was recorded: it is not ours, and will never be destroyed. */
   present(resolved: ResolvedResource, effects: ResourceEffects): boolean;
+  /** Whether what an earlier run made is still there. */
+  intact(options: z.infer<Schema>, resolved: ResolvedResource): boolean;
   /**
    * Makes it, after the journal has recorded that it will. The same result however often.
    * @returns a line's worth of what was done @throws {Failure}

@@ -24,13 +24,14 @@ const schema = about(
 export const sqlite: ResourceType<typeof schema> = {
   schema,
   parts: ['path', 'database'],
+  filledBySteps: true,
   durable: false, // the file goes with the folder
   resolve(options, context) {
     const set = Object.hasOwn(context.mainEnv, context.name) ? context.mainEnv[context.name] : undefined;
     const written = options.from ?? set;
     if (written === undefined)
       throw new Failure(
-        `\`${context.name}\` has no value in the main worktree's env files, so its database is not known: set it there, or say \`from:\``,
+        `\`${context.name}\` has no value in the main worktree's env files (${context.envFiles.join(', ')}), so its database is not known. Set it there, or name the database with \`from:\` in the config.`,
       );
     const location = parseLocation(written);
     if (location === null)
@@ -55,6 +56,7 @@ export const sqlite: ResourceType<typeof schema> = {
     };
   },
   present: (resolved, effects) => standing(effects.worktreePath, resolved.made.path ?? '') !== 'nothing',
+  intact: ({ data }, { parts, source }) => data === 'empty' || fs.existsSync(parts.path ?? '') || source === null || !fs.existsSync(source),
   async create(options, resolved, effects) {
     const relative = resolved.made.path ?? '';
     const source = resolved.source;
@@ -65,7 +67,6 @@ export const sqlite: ResourceType<typeof schema> = {
     const temporary = temporaryBeside(target);
     try {
       await copySqlite(source, temporary, effects.signal);
-      fs.chmodSync(temporary, 0o600);
       fs.renameSync(temporary, target);
     } finally {
       fs.rmSync(temporary, { force: true });

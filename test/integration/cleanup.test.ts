@@ -27,11 +27,13 @@ function fileOutside(folder: string): (name: string) => ResourceType {
   const type: ResourceType<typeof schema> = {
     schema,
     parts: [],
+    filledBySteps: true,
     durable: true,
     resolve: () => {
       throw new Error('not resolved here');
     },
     present: () => false,
+    intact: () => true,
     create: () => Promise.reject(new Error('not created here')),
     destroy({ file }) {
       fs.rmSync(path.join(folder, file ?? ''), { force: true });

@@ -58,8 +58,8 @@ describe('what still points at the main worktree is listed', () => {
 
   test('in each file, in the order of their names, once', () => {
     expect(shared({ 'b/.env': 'PORT=1\n', '.env': 'PORT=2\n' }, { files: ['b/.env', '.env', '.env'] })).toEqual([
-      'still shared: PORT in .env (2)',
-      'still shared: PORT in b/.env (1)',
+      "not this worktree's: PORT in .env (2)",
+      "not this worktree's: PORT in b/.env (1)",
     ]);
   });
 });
@@ -127,8 +127,8 @@ describe('nothing secret is printed', () => {
 
   test('of a value of ours that is something else', () => {
     expect(shared({ '.env': 'DATABASE_URL=hunter2\nPORT=hunter2\n' })).toEqual([
-      'still shared: DATABASE_URL in .env (another value)',
-      'still shared: PORT in .env (another value)',
+      "not this worktree's: DATABASE_URL in .env (another value)",
+      "not this worktree's: PORT in .env (another value)",
     ]);
   });
 });

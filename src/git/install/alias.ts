@@ -1,8 +1,8 @@
 import { Failure } from '../../outcome.ts';
 import { git } from '../git.ts';
 
-/** Works in every worktree, wherever the repository is moved to. */
-const ALIAS = '!"$(git rev-parse --git-common-dir)/coppice/launch" git';
+/** Works in every worktree, wherever the repository is moved to; `exec`, so that a signal to it reaches what it runs. */
+const ALIAS = '!exec "$(git rev-parse --git-common-dir)/coppice/launch" git';
 const KEY = 'alias.coppice';
 /** git holds a lock on its config while it writes: of many at once some fail, and try again. */
 const TRIES = 20;

@@ -104,7 +104,13 @@ if [ -z "$node" ]; then
 fi
 if [ -z "$node" ]; then
   echo 'coppice: Node.js is not where it was (${node.replaceAll("'", '')}). Run \`npx coppice install\` in the main worktree, then \`git coppice up\` here.' >&2
-  exit 0
+  [ "$door" = hook ]
+  exit
+fi
+if [ ! -f "$here/${runner}/cli.cjs" ]; then
+  echo 'coppice: its runner is gone from the git directory. Run \`npx coppice install\` in the main worktree, then \`git coppice up\` here.' >&2
+  [ "$door" = hook ]
+  exit
 fi
 exec "$node" "$here/${runner}/cli.cjs" "$@"
 `;
