@@ -18,8 +18,9 @@ const script = new vm.Script(wrap(fs.readFileSync(file, 'latin1')), { filename: 
 const module = { exports: {} };
 script.runInThisContext()(module.exports, createRequire(file), module, file, path.dirname(file));
 
-if (isRunner && (!cachedData || script.cachedDataRejected)) {
-  // At the end: what ran until then is compiled.
+// What ran until the end is compiled then: a set-up's code is worth keeping.
+const isSetUp = process.argv[2] === 'hook' || process.argv[2] === 'up';
+if (isRunner && isSetUp && (!cachedData || script.cachedDataRejected)) {
   process.on('exit', () => {
     try {
       const temporary = `${cacheFile}.${process.pid}.tmp`;

@@ -5,7 +5,7 @@ import getPort from 'get-port';
 import type { Config } from './config/schema.ts';
 import { slugify } from './config/templates.ts';
 import { claimedNames, claimOwner, reserveBase, reservedPorts, type WorktreeClaims } from './ledger/claims.ts';
-import { readDocument, replaceDocument } from './ledger/document.ts';
+import { readDocument, readIfThere, replaceDocument } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
 import type { StateDir } from './ledger/state-dir.ts';
 import { Failure } from './outcome.ts';
@@ -129,7 +129,18 @@ export function giveBack(names: string[], journal: Journal, claims: WorktreeClai
 
 /** Whether no process listens on the port, on any address of this machine, 127.0.0.1, ::1, 0.0.0.0 and :: among them. */
 async function isFree(port: number): Promise<boolean> {
-  return (await getPort({ port })) === port;
+  if (process.platform !== 'linux') return (await getPort({ port })) === port;
+  // The kernel's list tells of every IPv6 listener; asking for each address of each interface takes ten times as long.
+  return !listensOnIpv6(port) && (await getPort({ port, host: '0.0.0.0' })) === port;
+}
+
+/** proc(5): after the number come the local address and port in hexadecimal, the remote ones, and the state; 0A is LISTEN. */
+function listensOnIpv6(port: number): boolean {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return (readIfThere('/proc/net/tcp6') ?? '').split('\n').some((line) => {
+    const [, address = '', , state] = line.trim().split(/\s+/);
+    return address.endsWith(local) && state === '0A';
+  });
 }
 
 /** A name for the worktree, unique in the repository: from the branch, else the folder. Fixed at first set-up. */

@@ -1,6 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { cosmiconfig } from 'cosmiconfig';
+// Not the package's entry: that one first looks for settings of its own in the current folder, in package.json and in
+// `.config/config.js`, which it runs. The folder is a branch's.
+import { ExplorerSync } from 'cosmiconfig/dist/ExplorerSync.js';
 import type * as z from 'zod/mini';
 import type { Problem } from './problems.ts';
 import type { RuleReport } from './rule-report.ts';
@@ -53,18 +55,24 @@ function aMap(read: ReadSource): ReadSource {
 }
 
 /** cosmiconfig finds the file; our reader, as its loader, limits what a file may be and keeps where everything stands. */
-async function search(root: string, expected: string): Promise<ReadSource> {
+function search(root: string, expected: string): ReadSource {
   const file = path.join(root, expected);
   const unreadable = readSource(file, expected);
   if ('problems' in unreadable) return unreadable;
   const loader = () => unreadable.source;
-  const explorer = cosmiconfig('coppice', {
+  const explorer = new ExplorerSync({
+    moduleName: 'coppice',
     searchPlaces: CONFIG_NAMES,
     searchStrategy: 'none',
     loaders: { '.yaml': loader, '.yml': loader, '.json': loader },
+    ignoreEmptySearchPlaces: true,
+    mergeSearchPlaces: true,
+    mergeImportArrays: true,
+    applyPackagePropertyPathToConfiguration: false,
     cache: false,
+    transform: (result: unknown) => result,
   });
-  const found = await explorer.search(root);
+  const found = explorer.search(root);
   return found === null ? { problems: [wholeFile(expected, 'cannot be found any more', null)] } : { source: found.config as Source };
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Failure } from '../outcome.ts';
 import type { CarryRule } from '../resources/resource.ts';
 import { carryOver } from './carry-over.ts';
-import { type Assignment, assignments, lineEnd } from './env-text.ts';
+import { type Assignment, assignments, lineEnd, readEnvText } from './env-text.ts';
 import { quoteForAll, quoteForShell } from './quote.ts';
 
 /** How an env file of the worktree is made from the main worktree's. */
@@ -61,14 +61,17 @@ function renderFresh({ file, source, place, carry }: MergeInput): { text: string
     return encode(file, name, next, body.slice(assignment.valueStart, assignment.valueEnd), wanted === undefined ? carry : []);
   });
   const added = [...missing];
-  return {
-    text: withBlock(
-      text,
-      added.map((name) => `${name}=${quoted(file, name, place[name] ?? '')}`),
-      lineEnd(source),
-    ),
-    placed: [...new Set([...placed, ...added])],
-  };
+  const lines = added.map((name) => `${name}=${quoted(file, name, place[name] ?? '')}`);
+  const result = withBlock(text, lines, lineEnd(source));
+  const before = readEnvText(`${body}\n`);
+  const wanted = { ...Object.fromEntries(Object.entries(before).map(([name, value]) => [name, carryOver(value, carry)])), ...place };
+  const after = readEnvText(result);
+  if (Object.entries(wanted).some(([name, value]) => after[name] !== value)) {
+    throw new Failure(
+      `${file}: a quote in the main worktree's file is not closed, so that what is changed in it would be read as something else. Close it, then \`git coppice up\`.`,
+    );
+  }
+  return { text: result, placed: [...new Set([...placed, ...added])] };
 }
 
 /** The user edited the file here: their edits win, and what changed in the source since is brought in around them. */

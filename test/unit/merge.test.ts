@@ -323,6 +323,20 @@ describe('for any env file', () => {
     );
   });
 
+  function isRefused(text: string, place: Record<string, string>): boolean {
+    try {
+      merge(text, place);
+      return false;
+    } catch (error) {
+      if (error instanceof Failure && error.message.includes('is not closed')) return true;
+      throw error;
+    }
+  }
+
+  test('a quote that is not closed is refused when a change would close it', () => {
+    expect(isRefused('A="unclosed\nPORT=\n"a b"\n"', { PORT: '3010' })).toBe(true);
+  });
+
   test('with nothing to place and nothing to carry over, it comes over byte for byte', () => {
     fc.assert(
       fc.property(envText, (text) => {
@@ -333,9 +347,15 @@ describe('for any env file', () => {
   });
 
   test('what is placed is what dotenv reads, and every other value stays or is carried over', () => {
+    let refused = 0;
     fc.assert(
       fc.property(envText, (text) => {
         const place = { PORT: '3010', NEW: 'a b' };
+        // A quote that is not closed can be closed by a change further down: such a file is refused, and seldom.
+        if (isRefused(text, place)) {
+          refused += 1;
+          return;
+        }
         // The block begins on a line of its own: `A:` alone is no assignment, `A:` and a line end is one.
         const before = parse(`${text}\n`);
         const after = parse(merge(text, place).text);
@@ -344,11 +364,13 @@ describe('for any env file', () => {
       }),
       { numRuns: 10_000 },
     );
+    expect(refused).toBeLessThan(500);
   });
 
   test('a second run over its own output changes nothing', () => {
     fc.assert(
       fc.property(envText, (text) => {
+        fc.pre(!isRefused(text, { PORT: '3010', NEW: 'a b' }));
         const first = merge(text, { PORT: '3010', NEW: 'a b' });
         expect(again(first, text, first.text, { PORT: '3010', NEW: 'a b' })).toEqual(first);
         // Nor does a third, after an edit that the second left as it is.
