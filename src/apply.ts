@@ -147,6 +147,7 @@ async function placeOne(file: PlannedFile, plan: Plan, world: World, tracked: bo
       worktree: worktreePath,
       main: mainPath,
       carry: plan.carry,
+      mainEnv: plan.mainEnv,
       before: journal.record.files[file.path],
       tracked,
       salt: journal.record.id,
@@ -245,7 +246,7 @@ async function runStep({ name, spec, key, done }: PlannedStep, plan: Plan, world
       report.warn(`${name}: ${result.why}, trying again (${attempt + 1} of ${spec.retries})`);
       continue;
     }
-    report.fail(name, `${spec.run}: ${result.why}`);
+    report.fail(name, `${result.why}  (${spec.run})`);
     if (!signal.aborted) report.text(tail(log) || '    (it printed nothing)');
     return false;
   }

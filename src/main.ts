@@ -115,6 +115,16 @@ async function parse(argv: string[]): Promise<number> {
   return code;
 }
 
+// `git coppice logs x | head`: who reads our output may stop reading.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+// A terminal that was closed takes no more words; what was begun is still brought to its end.
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+});
+
 main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;

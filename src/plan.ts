@@ -67,6 +67,8 @@ export interface Plan {
   /** The variables that files and commands get. */
   variables: Record<string, string>;
   carry: CarryRule[];
+  /** The main worktree's env files, read. */
+  mainEnv: Record<string, string>;
   copied: PlannedFile[];
   resources: PlannedResource[];
   rendered: PlannedFile[];
@@ -103,6 +105,7 @@ export function planSetUp(input: PlanInput): Plan {
     slot,
     url: config.url === undefined ? defaultUrl(slot) : named('url', () => text(config.url ?? '')),
     variables,
+    mainEnv: input.mainEnv,
     carry: resources.flatMap(({ resolved }) => resolved.carry),
     copied: files.filter(({ spec }) => COPIED.includes(spec.action)),
     resources,

@@ -13,6 +13,7 @@ import type { Place, Worktree } from './git/worktrees.ts';
 import { claimsOf } from './ledger/claims.ts';
 import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
 import { adoptOwnership, type Ownership, tryOwn } from './ledger/owner.ts';
+import type { WorktreeRecord } from './ledger/record.ts';
 import { knowRepository, worktreeFolder } from './ledger/repositories.ts';
 import { openStateDir, type StateDir } from './ledger/state-dir.ts';
 import { Failure } from './outcome.ts';
@@ -33,7 +34,12 @@ export interface SetUpOptions {
 }
 
 /** What a set-up came to. `joined`: another process was at it, and this is what it came to. */
-export type SetUpResult = { state: 'ready' | 'failed' | 'background' | 'interrupted'; joined: boolean };
+export interface SetUpResult {
+  state: 'ready' | 'failed' | 'background' | 'interrupted';
+  joined: boolean;
+  /** The steps that failed, by name. */
+  failed: string[];
+}
 
 /** What the owner of a record is at when only background steps are left. */
 const BACKGROUND = 'background steps';
@@ -71,7 +77,7 @@ export async function requireConfig(root: string, main: string | null): Promise<
 export async function setUp(config: Config, place: Place, worktree: LinkedWorktree, options: SetUpOptions): Promise<SetUpResult> {
   const registered = register(place, worktree.adminDir);
   const owned = await ownOrJoin(registered, options);
-  if ('joined' in owned) return { state: owned.joined, joined: true };
+  if ('joined' in owned) return { state: owned.joined, joined: true, failed: failedSteps(readJournal(registered.folder)) };
   return carryOut({ ...registered, config, place, worktree, options }, owned.held, 'all');
 }
 
@@ -159,7 +165,7 @@ async function carryOut(
       detach(worktree.path, end.goOn, ownership);
       handedOver = true;
     }
-    return { state: end.state, joined: false };
+    return { state: end.state, joined: false, failed: failedSteps(journal.record) };
   } catch (error) {
     if (error instanceof Failure && part === 'all') recordEnd(journal, 'failed', start);
     throw error;
@@ -191,8 +197,15 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
     report.text(`${there}; the rest goes on in the background: \`git coppice up\` waits for it`);
     return { state: 'background', goOn: 'all' };
   }
-  const end = ok ? 'ready' : 'failed';
+  const missing = plan.steps.filter(
+    ({ name, spec }) => !spec.background && !['ok', 'skipped'].includes(journal.record.steps[name]?.state ?? ''),
+  );
+  const end = ok && missing.length === 0 ? 'ready' : 'failed';
   recordEnd(journal, end, start);
+  if (ok && missing.length > 0) {
+    report.text(`done; not run yet: ${missing.map(({ name }) => name).join(', ')}. \`git coppice up\` runs them.`);
+    return { state: 'ready', goOn: null };
+  }
   if (ok) report.text(`ready in ${duration(Date.now() - start)}${url === null ? '' : `  ${url}`}`);
   const left = plan.steps.some(({ spec, done }) => spec.background && (!done || force));
   return { state: signal.aborted ? 'interrupted' : end, goOn: ok && left && step === undefined && !signal.aborted ? 'background' : null };
@@ -236,6 +249,10 @@ async function prepare(
       shared: new Set(config.shared),
     },
   };
+}
+
+function failedSteps(record: WorktreeRecord | null): string[] {
+  return Object.entries(record?.steps ?? {}).flatMap(([name, { state }]) => (state === 'failed' ? [name] : []));
 }
 
 function recordEnd(journal: Journal, state: 'ready' | 'failed', start: number): void {

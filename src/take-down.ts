@@ -44,8 +44,8 @@ export async function runTeardown({ journal, report, signal, facts, variables, l
     if (result.ok) report.done(name, run, Date.now() - start);
     else {
       ok = false;
-      report.fail(name, `${run}: ${result.why}`);
-      report.text(tail(log));
+      report.fail(name, `${result.why}  (${run})`);
+      report.text(tail(log) || '    (it printed nothing)');
     }
   }
   return ok;

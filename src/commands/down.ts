@@ -88,7 +88,8 @@ export async function tearDown(
   report: Reporter,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (journal.record.teardown.length === 0) return true;
+  // What was taken down has nothing to stop.
+  if (journal.record.teardown.length === 0 || journal.record.state === 'down') return true;
   const { record } = journal;
   const slot = { slot: record.slot ?? 0, ports: record.ports };
   const facts = factsOf({ project: record.project, slug: record.slug, slot }, place, worktree);

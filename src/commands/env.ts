@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import { quoteForAll, quoteForShell } from '../files/quote.ts';
 import { readMainEnv } from '../gather.ts';
+import { git } from '../git/git.ts';
 import { findPlace } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { projectName } from '../plan.ts';
@@ -33,7 +34,8 @@ export async function env(argument: string | undefined, options: { json?: boolea
 export async function environmentOf(argument: string | undefined, verb: string): Promise<WorktreeEnvironment> {
   const place = await findPlace(process.cwd());
   if (argument === undefined && place.worktree === null && place.repository.main !== null) {
-    const main = { path: place.repository.main, branch: null };
+    const head = await git(place.repository.main, ['symbolic-ref', '--quiet', '--short', 'HEAD']);
+    const main = { path: place.repository.main, branch: head.code === 0 ? head.stdout.replace(/\n$/, '') : null };
     const whole = await configOf({ place, worktree: main });
     const config = { ...whole, resources: knownInMain(whole, place.repository.main) };
     const ports = Object.fromEntries(
@@ -49,8 +51,11 @@ export async function environmentOf(argument: string | undefined, verb: string):
   if (record === null || record.slot === null || record.state === 'down')
     throw new Failure('This worktree is not set up, so it has no variables of its own. Run `git coppice up`.');
   const slot = { slot: record.slot, ports: record.ports };
+  const config = await configOf(target);
+  const missing = Object.entries(config.resources).find(([name, spec]) => spec.type === 'port' && record.ports[name] === undefined);
+  if (missing) throw new Failure(`\`${missing[0]}\` is new in the config, and this worktree has none yet. Run \`git coppice up\`.`);
   return {
-    variables: await variablesOf(await configOf(target), target.place, target.worktree, record.slug, slot),
+    variables: await variablesOf(config, target.place, target.worktree, record.slug, slot),
     facts: factsOf({ project: record.project, slug: record.slug, slot }, target.place, target.worktree),
   };
 }

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { git } from '../git/git.ts';
+import { mergedBranches } from '../git/merged.ts';
 import { findPlace, openRepository } from '../git/worktrees.ts';
 import { type KnownRepository, knownRepositories, readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
@@ -81,11 +81,9 @@ async function collect(
 async function offerMerged(report: Reporter): Promise<void> {
   const { repository } = await findPlace(process.cwd());
   const base = repository.main ?? repository.commonDir;
-  const head = (await git(base, ['symbolic-ref', '--quiet', '--short', 'HEAD'])).stdout.trim();
-  const merged = await git(base, ['branch', '--format=%(refname:short)', '--merged', 'HEAD']);
-  const names = new Set(merged.stdout.split('\n').filter((name) => name !== '' && name !== head));
+  const names = await mergedBranches(base);
   for (const { branch, path } of repository.linked) {
-    if (branch !== null && names.has(branch)) report.text(`${branch} is merged into ${head || 'HEAD'}: \`git coppice remove ${path}\``);
+    if (branch !== null && names.has(branch)) report.text(`${branch} is merged: \`git coppice remove ${path}\``);
   }
 }
 

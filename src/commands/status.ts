@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import pc from 'picocolors';
-import { git } from '../git/git.ts';
+import { mergedBranches } from '../git/merged.ts';
 import { findPlace, type Repository, type Worktree } from '../git/worktrees.ts';
 import { readJournal } from '../ledger/journal.ts';
 import { currentOwner } from '../ledger/owner.ts';
@@ -106,7 +106,7 @@ function fromRecord(record: WorktreeRecord): WorktreeStatus {
 async function table(repository: Repository): Promise<string> {
   const all = readStatus(repository);
   if (all.length === 0) return 'No linked worktree. Add one: git worktree add ../feature -b feature\n';
-  const merged = await mergedBranches(repository);
+  const merged = await mergedBranches(repository.main ?? repository.commonDir);
   const rows = await Promise.all(
     all.map(async (worktree) => {
       const ports = Object.values(portsOf(repository, worktree));
@@ -158,17 +158,6 @@ function listens(port: number): Promise<boolean> {
     socket.on('connect', () => answer(true));
     socket.on('error', () => answer(false));
   });
-}
-
-async function mergedBranches({ main, commonDir }: Repository): Promise<Set<string>> {
-  const cwd = main ?? commonDir;
-  const [head, merged] = await Promise.all([
-    git(cwd, ['rev-parse', '--verify', '--quiet', 'HEAD']),
-    git(cwd, ['for-each-ref', '--format=%(objectname) %(refname:short)', '--merged=HEAD', 'refs/heads/']),
-  ]);
-  // A branch that has no commit of its own yet is not called merged.
-  const own = merged.stdout.split('\n').filter((line) => line !== '' && !line.startsWith(head.stdout.trim()));
-  return new Set(own.map((line) => line.slice(line.indexOf(' ') + 1)));
 }
 
 function diskUse(folder: string): Promise<string> {

@@ -2,7 +2,7 @@ import type { Config } from '../config/schema.ts';
 import { fileTasks } from '../files/sources.ts';
 import { gather } from '../gather.ts';
 import { git } from '../git/git.ts';
-import { findPlace } from '../git/worktrees.ts';
+import { findPlace, type Worktree } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
@@ -25,27 +25,36 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
   const target = await findTarget(argument, 'up');
   const config = await requireConfig(target.worktree.path, target.place.repository.main);
   if (config === null) {
-    report.text('There is no worktree.config.yaml in this branch: nothing to set up.');
+    report.text(`There is no worktree.config.yaml in ${target.worktree.path}: nothing to set up.`);
     return 0;
   }
   if (options.step !== undefined && !(options.step in config.steps))
     throw new Failure(`There is no step \`${options.step}\`. Steps: ${Object.keys(config.steps).join(', ') || 'none'}.`, 2);
   if (options.dryRun) return dryRun(target, report);
   return interruptible(async (signal) =>
-    exitCode(await setUp(config, target.place, target.worktree, { ...options, background: false, signal, report }), report),
+    exitCode(
+      await setUp(config, target.place, target.worktree, { ...options, background: false, signal, report }),
+      target.worktree,
+      report,
+    ),
   );
 }
 
-/** The exit code of a set-up; says how to go on after a failure. */
-function exitCode({ state, joined }: SetUpResult, report: Reporter): number {
+/** The exit code of a set-up; says how to look and how to go on after a failure. */
+function exitCode({ state, joined, failed }: SetUpResult, worktree: Pick<Worktree, 'branch' | 'path'>, report: Reporter): number {
   if (state === 'ready' || state === 'background') {
     if (joined) report.text('ready');
     return 0;
   }
+  if (state === 'interrupted') {
+    report.text('interrupted; `git coppice up` goes on from here');
+    return 1;
+  }
+  const [step] = failed;
+  report.text(`set-up failed${step === undefined ? '' : ` at \`${step}\``}; the worktree is there: ${worktree.path}`);
+  if (step !== undefined) report.text(`its whole output: \`git coppice logs ${step}\``);
   report.text(
-    state === 'interrupted'
-      ? 'interrupted; `git coppice up` goes on from here'
-      : 'set-up failed; the worktree is there, and `git coppice up` goes on from here',
+    `when it is mended, \`git coppice up\` there goes on from here${worktree.branch === null ? '' : `; from elsewhere: \`git coppice up ${worktree.branch}\``}`,
   );
   return 1;
 }
@@ -99,12 +108,13 @@ export async function hook(): Promise<number> {
     return await interruptible(async (signal) =>
       exitCode(
         await setUp(config, place, { ...worktree, adminDir }, { background: await inBackground(config, worktree.path), signal, report }),
+        worktree,
         report,
       ),
     );
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    report.text(`${error.message}\nThe worktree is there but not set up. When that is mended: \`git coppice up\`.`);
+    report.text(`coppice: ${error.message}\nThe worktree is there but not set up. When that is mended: \`git coppice up\`.`);
     return 1;
   }
 }
@@ -128,6 +138,7 @@ export async function goOn(part: string, nonce: string): Promise<number> {
         signal,
         report,
       }),
+      target.worktree,
       report,
     ),
   );

@@ -16,6 +16,8 @@ export interface MergeInput {
   /** The variables to place, in order. */
   place: Record<string, string>;
   carry: readonly CarryRule[];
+  /** The main worktree's own values: only these are replaced by name, and nothing is added. Null: every value, and what is missing is added. */
+  onlyThese: Record<string, string> | null;
   /** What the last run wrote; see {@link MergeResult.digests}. */
   digests: Record<string, string>;
   /** Makes digests of one worktree differ from another's. */
@@ -47,8 +49,9 @@ export function mergeEnv(input: MergeInput): MergeResult {
   return keepEdits(input, fresh);
 }
 
-function renderFresh({ file, source, place, carry }: MergeInput): { text: string; placed: string[] } {
+function renderFresh({ file, source, place: all, carry, onlyThese }: MergeInput): { text: string; placed: string[] } {
   const body = withoutBlock(source);
+  const place = onlyThese === null ? all : ownValues(body, all, onlyThese);
   const missing = new Set(Object.keys(place));
   const placed: string[] = [];
   const text = rewrite(body, (assignment) => {
@@ -63,6 +66,7 @@ function renderFresh({ file, source, place, carry }: MergeInput): { text: string
   const added = [...missing];
   const lines = added.map((name) => `${name}=${quoted(file, name, place[name] ?? '')}`);
   const result = withBlock(text, lines, lineEnd(source));
+  if (result === body) return { text: result, placed: [] };
   const before = readEnvText(`${body}\n`);
   const wanted = { ...Object.fromEntries(Object.entries(before).map(([name, value]) => [name, carryOver(value, carry)])), ...place };
   const after = readEnvText(result);
@@ -72,6 +76,12 @@ function renderFresh({ file, source, place, carry }: MergeInput): { text: string
     );
   }
   return { text: result, placed: [...new Set([...placed, ...added])] };
+}
+
+/** Of the variables, those whose value in the file is the main worktree's. */
+function ownValues(text: string, place: Record<string, string>, main: Record<string, string>): Record<string, string> {
+  const here = readEnvText(text);
+  return Object.fromEntries(Object.entries(place).filter(([name]) => Object.hasOwn(here, name) && here[name] === main[name]));
 }
 
 /** The user edited the file here: their edits win, and what changed in the source since is brought in around them. */

@@ -15,6 +15,8 @@ export interface PlaceInput {
   worktree: string;
   main: string | null;
   carry: readonly CarryRule[];
+  /** The main worktree's env files, read. */
+  mainEnv: Record<string, string>;
   before: FileRecord | undefined;
   /** Whether git tracks the path, or something below it. */
   tracked: boolean;
@@ -98,6 +100,7 @@ function placeMerge(input: PlaceInput, source: string | null, from: string): Pla
     current: readCurrent(input),
     place: file.place,
     carry,
+    onlyThese: file.adds ? null : input.mainEnv,
     digests: before?.digests ?? {},
     salt,
   });

@@ -13,6 +13,8 @@ export interface FileTask {
   spec: FileSpec;
   /** Whether the config names it, rather than a default. */
   explicit: boolean;
+  /** Whether variables that the source lacks are added; else only values that are the main worktree's own are replaced. */
+  adds: boolean;
 }
 
 /** Whether a key of `files` stands for many paths. A name that holds one of these characters is escaped with `\\`. */
@@ -27,24 +29,27 @@ function isGlob(pattern: string): boolean {
 export async function fileTasks(config: Config, { main, linked }: Pick<Repository, 'main' | 'linked'>, root: string): Promise<FileTask[]> {
   // The other worktrees may lie inside the main one.
   const others = linked.map((worktree) => worktree.path);
-  const tasks: FileTask[] = config.files === undefined ? await defaultTasks(main) : [];
+  const tasks: FileTask[] = config.files === undefined ? await defaultTasks(main, config.envFiles) : [];
   for (const [key, spec] of Object.entries(config.files ?? {})) {
-    if (!isGlob(key)) tasks.push({ path: path.posix.normalize(key).replace(/\/$/, ''), spec, explicit: true });
-    else if (main !== null) for (const found of await matches(key, main, others)) tasks.push({ path: found, spec, explicit: true });
+    if (!isGlob(key)) tasks.push({ path: path.posix.normalize(key).replace(/\/$/, ''), spec, explicit: true, adds: true });
+    else if (main !== null)
+      for (const found of await matches(key, main, others)) tasks.push({ path: found, spec, explicit: true, adds: true });
   }
   const named = new Set(tasks.map((task) => task.path));
   const included = main === null ? [] : await worktreeInclude(main, root);
-  for (const found of included) if (!named.has(found)) tasks.push({ path: found, spec: { action: 'copy' }, explicit: false });
+  for (const found of included) if (!named.has(found)) tasks.push({ path: found, spec: { action: 'copy' }, explicit: false, adds: false });
   return tasks;
 }
 
-async function defaultTasks(main: string | null): Promise<FileTask[]> {
+async function defaultTasks(main: string | null, envFiles: string[]): Promise<FileTask[]> {
   const merge: FileSpec = { action: 'merge' };
   const names =
     main === null ? [] : fs.readdirSync(main).filter((name) => name.startsWith('.env') && fs.statSync(path.join(main, name)).isFile());
   const ignored = main === null ? new Set<string>() : await ignoredPaths(main, names);
   const found = names.filter((name) => ignored.has(name)).sort();
-  return (found.length > 0 ? found : ['.env']).map((name) => ({ path: name, spec: merge, explicit: false }));
+  // One file gets the variables that are missing. In `.env.test` and the like another value is another's, and stays.
+  const first = found.find((name) => name === '.env') ?? found.find((name) => envFiles.includes(name)) ?? '.env';
+  return [...new Set([first, ...found])].map((name) => ({ path: name, spec: merge, explicit: false, adds: name === first }));
 }
 
 async function matches(pattern: string, main: string, others: string[]): Promise<string[]> {

@@ -24,17 +24,24 @@ type Spinner = { text: string; start(): void; stop(): void };
 export async function openReporter(stream: NodeJS.WriteStream = process.stderr, env: NodeJS.ProcessEnv = process.env): Promise<Reporter> {
   const terminal = stream.isTTY === true && env.TERM !== 'dumb';
   const color = pc.createColors(terminal && !env.NO_COLOR);
-  const spinner: Spinner | null = terminal && !env.CI ? (await import('yocto-spinner')).default({ stream }) : null;
+  // With handleSignals it would end this process at Ctrl-C, and leave what the steps started.
+  const spinner: Spinner | null = terminal && !env.CI ? (await import('yocto-spinner')).default({ stream, handleSignals: false }) : null;
   let busy = false;
   const line = (text: string) => {
     if (busy) spinner?.stop();
     stream.write(`${text}\n`);
     if (busy) spinner?.start();
   };
-  const row = (mark: string, name: string, detail: string, ms?: number) =>
-    line(
-      `${mark} ${visible(name).padEnd(14)} ${color.dim(visible(detail))}${ms === undefined || ms < 100 ? '' : color.dim(`  ${duration(ms)}`)}`.trimEnd(),
-    );
+  // A row of the table is one row of the terminal.
+  const fit = (text: string, used: number) => {
+    const room = terminal ? Math.max(20, (stream.columns ?? 80) - used) : Number.POSITIVE_INFINITY;
+    return text.length <= room ? text : `${text.slice(0, room - 1)}…`;
+  };
+  const row = (mark: string, name: string, detail: string, ms?: number) => {
+    const label = visible(name).padEnd(14);
+    const took = ms === undefined || ms < 100 ? '' : `  ${duration(ms)}`;
+    line(`${mark} ${label} ${color.dim(fit(visible(detail), label.length + took.length + 3) + took)}`.trimEnd());
+  };
   return {
     title: (text) => line(color.bold(visible(text))),
     done: (name, detail, ms) => row(color.green('✓'), name, detail, ms),

@@ -51,7 +51,8 @@ export const sqlite: ResourceType<typeof schema> = {
       parts: { path: target, database: path.basename(target) },
       made: { path: relative },
       source,
-      carry: moved ? [{ kind: 'text', from: location.path, to: target }] : [],
+      // Other variables may name the same file by its full path.
+      carry: target === source ? [] : [{ kind: 'text', from: source, to: target }],
       detail: relative,
     };
   },

@@ -156,6 +156,28 @@ test('what a killed set-up left running is ended before its step runs again', as
 });
 
 describe('Ctrl-C', () => {
+  test('typed on a terminal, with its spinner, ends everything that was started and says so', async () => {
+    const world = makeWorld();
+    const { main, worktree, pids } = await hangingShop(world);
+    // `script` runs it on a terminal of its own, and passes on what is typed.
+    const terminal = start(
+      world,
+      main,
+      'script',
+      ['-qec', 'trap : INT; git worktree add ../x -b x; while ! test -f ../seen; do sleep 0.02; done', '/dev/null'],
+      { TERM: 'xterm' },
+    );
+    await until(() => pids().length === 3, 'the step');
+    terminal.child.stdin?.write('\u0003');
+    await until(() => pids().filter(isAlive).length === 0, 'the end of all that was started');
+    await until(() => terminal.output().includes('interrupted; `git coppice up`'), 'the word');
+    writeFiles(world.root, { seen: '' });
+    await terminal.ended;
+    expect(records(world)).toMatchObject([{ state: 'failed' }]);
+    writeFiles(worktree, { 'worktree.config.yaml': HANGING.replace(/hang: .*/, 'hang: touch done.log') });
+    expect((await world.coppice(worktree, 'up')).code).toBe(0);
+  });
+
   // A terminal sends it to the whole foreground group: git, the hook, the launcher, the runner.
   test.for([1, 2, 3, 5, 8, 11])('at journal line %i ends everything that was started, and up goes on', async (line) => {
     const world = makeWorld();

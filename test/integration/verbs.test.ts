@@ -116,6 +116,32 @@ test('check judges the file: 0 when right, 2 with every problem when wrong or ab
   expect((await world.coppice(main, 'check')).code).toBe(2);
 });
 
+test('what other tools keep in the folder, and what cosmiconfig would run there, is neither read nor run', async () => {
+  const world = makeWorld();
+  const { main } = await shop(world);
+  const canary = `require('node:fs').writeFileSync(${JSON.stringify(path.join(world.root, 'canary'))}, '')`;
+  const files = Object.fromEntries(['js', 'cjs', 'ts'].map((end) => [`.config/config.${end}`, canary]));
+  writeFiles(main, {
+    ...files,
+    '.config/config.mjs': `import fs from 'node:fs'; fs.writeFileSync(${JSON.stringify(path.join(world.root, 'canary'))}, '');`,
+    'package.json': '{ not json',
+    'package.yaml': '{',
+    '.config/config.json': '{',
+  });
+  const checked = await world.coppice(main, 'check');
+  expect(checked.code, checked.stderr).toBe(0);
+  expect(fs.existsSync(path.join(world.root, 'canary'))).toBe(false);
+});
+
+test('a step run alone does not make a worktree ready whose other steps never ran', async () => {
+  const world = makeWorld();
+  const main = await world.repository('shop', { 'worktree.config.yaml': 'files: {}\nsteps: { a: "true", b: "true" }\n' });
+  await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'a'], { env: { COPPICE: '0' } });
+  const alone = await world.coppice(path.join(world.root, 'a'), 'up', '--step', 'b');
+  expect([alone.code, alone.stderr]).toEqual([0, expect.stringContaining('not run yet: a.')]);
+  expect(JSON.parse((await world.coppice(main, 'status', '--json')).stdout).worktrees[0].state).toBe('failed');
+});
+
 test('up --dry-run says what would be done and changes nothing', async () => {
   const world = makeWorld();
   const { main } = await shop(world);

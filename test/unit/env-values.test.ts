@@ -174,7 +174,7 @@ describe('every value that an env file is written with is read back the same', (
       .filter((_key, index) => index % 2 === 0)
       .map((name, index) => `${name}=${['old', "'old'", '"old"', ''][index % 4]}\n`)
       .join('');
-    const { text } = mergeEnv({ file: '.env', source, current: null, place: written, carry: [], digests: {}, salt: '' });
+    const { text } = mergeEnv({ file: '.env', source, current: null, place: written, carry: [], onlyThese: null, digests: {}, salt: '' });
     expect({ ...read(text) }).toEqual(written);
   });
 

@@ -12,13 +12,22 @@ const OPENING = "# >>> coppice >>> this worktree's own values; `git coppice up` 
 const CLOSING = '# <<< coppice <<<';
 
 function merge(source: string, place: Record<string, string> = { PORT: '3010' }, more: Partial<MergeInput> = {}): MergeResult {
-  return mergeEnv({ file: '.env', source, current: null, place, carry: [PORT_3000], digests: {}, salt: 'salt', ...more });
+  return mergeEnv({ file: '.env', source, current: null, place, carry: [PORT_3000], onlyThese: null, digests: {}, salt: 'salt', ...more });
 }
 
 /** A later run, over what the last one left and perhaps the user changed since. */
 function again(last: MergeResult, source: string, current: string, place: Record<string, string> = { PORT: '3010' }): MergeResult {
   return merge(source, place, { current, digests: last.digests });
 }
+
+test('where nothing is added, only the values that are the main worktree’s own are replaced', () => {
+  const merged = merge(
+    'PORT=3000\nDB=test\nURL=http://localhost:3000\n',
+    { PORT: '3010', DB: 'mine', MORE: 'x' },
+    { onlyThese: { PORT: '3000', DB: 'dev' } },
+  );
+  expect(merged.text).toBe('PORT=3010\nDB=test\nURL=http://localhost:3010\n');
+});
 
 describe('the main worktree’s file comes over byte for byte, but for the values that must change', () => {
   const SOURCE = [
