@@ -5,10 +5,12 @@ import { excludePaths, type PathFacts, trackedPaths } from './files/exclude.ts';
 import { removeLeftovers } from './files/inside.ts';
 import { findShared } from './files/isolation.ts';
 import { placeFile } from './files/place.ts';
+import { readWorktreeId } from './git/identity.ts';
+import { readIfThere } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
 import type { StepRecord } from './ledger/record.ts';
 import { errorMessage, Failure } from './outcome.ts';
-import { type Plan, type PlannedFile, type PlannedResource, type PlannedStep, resourceType } from './plan.ts';
+import { isSameThing, type Plan, type PlannedFile, type PlannedResource, type PlannedStep, resourceType } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
 import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
 import { runGraph, type Task } from './steps/graph.ts';
@@ -17,6 +19,7 @@ import { runCommand } from './steps/run-command.ts';
 /** What a plan is carried out in. */
 export interface World {
   worktreePath: string;
+  adminDir: string;
   mainPath: string | null;
   commonDir: string;
   journal: Journal;
@@ -59,7 +62,7 @@ export async function applyPlan(plan: Plan, world: World, options: ApplyOptions)
     ...(options.part === 'background' ? [] : await preparations(plan, world)),
     ...(options.part === 'files' ? [] : steps.map((step) => stepTask(step, plan, world, options))),
   ];
-  const ends = await runGraph(tasks.map((task) => guarded(task, report)));
+  const ends = await runGraph(tasks.map((task) => guarded(task, world)));
   report.close();
   for (const { name } of steps) {
     const end = ends.get(`step ${name}`);
@@ -75,11 +78,13 @@ export async function applyPlan(plan: Plan, world: World, options: ApplyOptions)
 const LABELS: Record<string, string> = { copied: 'files', rendered: 'files' };
 
 /** An expected failure of a task is said and fails the task; anything else is a bug and is thrown. */
-function guarded(task: Task, report: Reporter): Task {
+function guarded(task: Task, world: World): Task {
+  const { report } = world;
   return {
     ...task,
     async run() {
       try {
+        stillOurs(world);
         return await task.run();
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
@@ -90,16 +95,25 @@ function guarded(task: Task, report: Reporter): Task {
   };
 }
 
+/** A worktree removed meanwhile may have another at its path already, in which nothing of this one's has a place. */
+function stillOurs({ worktreePath, adminDir, journal }: World): void {
+  const named = /^gitdir: ([^\n]+)/.exec(readIfThere(path.join(worktreePath, '.git')) ?? '')?.[1];
+  const there = named !== undefined && path.resolve(worktreePath, named);
+  if (!there || !fs.existsSync(there) || fs.realpathSync(there) !== adminDir || readWorktreeId(adminDir) !== journal.record.id) {
+    throw new Failure('the worktree was removed or moved meanwhile');
+  }
+}
+
 async function preparations(plan: Plan, world: World): Promise<Task[]> {
   const { worktreePath } = world;
   const outputs = [...plan.copied, ...plan.rendered].map((file) => file.path);
   const owned = plan.resources.flatMap(({ resolved }) => resolved.made.path ?? []);
   removeLeftovers(worktreePath, [...outputs, ...owned]);
-  const { isTracked, envFiles, ignored } = await world.paths;
+  const { isTracked, isTrackedFile, envFiles, ignored } = await world.paths;
   const ownedTracked = owned.length === 0 ? null : await trackedPaths(worktreePath, owned);
   const warnings: string[] = [];
   const place = async (files: PlannedFile[]) => {
-    for (const file of files) warnings.push(...(await placeOne(file, plan, world, isTracked(file.path))));
+    for (const file of files) warnings.push(...(await placeOne(file, plan, world, { isTracked: isTracked(file.path), isTrackedFile })));
     return true;
   };
   return [
@@ -130,7 +144,8 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
         );
         const own = owned.filter((name) => !ownedTracked?.isTracked(name));
         const later = own.flatMap((name) => [`${name}-wal`, `${name}-shm`, `${name}-journal`]);
-        await excludePaths(world.commonDir, worktreePath, [...outputs.filter((name) => !ignored.has(name)), ...own], later);
+        const shown = await excludePaths(world.commonDir, worktreePath, [...outputs.filter((name) => !ignored.has(name)), ...own], later);
+        for (const name of shown) warnings.push(`git shows ${name} as untracked: this branch's .gitignore says so`);
         world.journal.append({ event: 'warnings', warnings });
         for (const warning of warnings) world.report.warn(warning);
         return true;
@@ -139,7 +154,12 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
   ];
 }
 
-async function placeOne(file: PlannedFile, plan: Plan, world: World, tracked: boolean): Promise<string[]> {
+async function placeOne(
+  file: PlannedFile,
+  plan: Plan,
+  world: World,
+  tracked: { isTracked: boolean; isTrackedFile(name: string): boolean },
+): Promise<string[]> {
   const { journal, report, worktreePath, mainPath, signal } = world;
   try {
     const placed = await placeFile({
@@ -149,7 +169,8 @@ async function placeOne(file: PlannedFile, plan: Plan, world: World, tracked: bo
       carry: plan.carry,
       mainEnv: plan.mainEnv,
       before: journal.record.files[file.path],
-      tracked,
+      tracked: tracked.isTracked,
+      isTrackedFile: tracked.isTrackedFile,
       salt: journal.record.id,
       signal,
     });
@@ -176,7 +197,9 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, w
   }
   const type = resourceType(spec.type);
   const effects = { worktreePath, mainPath: mainPath ?? worktreePath, signal };
-  if (!journal.record.resources[name] && type.present(resolved, effects)) {
+  const before = journal.record.resources[name];
+  const ours = before !== undefined && before.state !== 'destroyed' && isSameThing(before.made, resolved.made);
+  if (!ours && type.present(resolved, effects)) {
     // It was there before us: used as it is, and never recorded as ours, so never destroyed.
     report.same(name, `${resolved.detail}, there already and left as it is`);
     return true;
@@ -184,8 +207,8 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, w
   journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'creating', made: resolved.made } });
   if (type.durable) journal.sync();
   const start = Date.now();
-  const { detail } = await type.create(spec, resolved, effects);
-  journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'ready', made: resolved.made } });
+  const { detail, mark } = await type.create(spec, resolved, effects);
+  journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'ready', made: { ...resolved.made, ...mark } } });
   report.done(name, detail, spec.type === 'port' ? undefined : Date.now() - start);
   return true;
 }

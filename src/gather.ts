@@ -6,7 +6,7 @@ import { isTemplate, loadHandlebars } from './config/templates.ts';
 import { readEnvText } from './files/env-text.ts';
 import type { FileTask } from './files/sources.ts';
 import type { Place } from './git/worktrees.ts';
-import { readIfThere } from './ledger/document.ts';
+import { readPlainIfThere } from './ledger/document.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
 import { Failure } from './outcome.ts';
 import { type PlanInput, projectName } from './plan.ts';
@@ -46,7 +46,7 @@ export async function gather(
     record,
     handlebars: texts.some(isTemplate) ? await loadHandlebars() : null,
     readEnvFile(file, name) {
-      const value = main === null ? undefined : readEnvText(readIfThere(path.join(main, file)) ?? '')[name];
+      const value = main === null ? undefined : readEnvText(readPlainIfThere(path.join(main, file)) ?? '')[name];
       if (value === undefined) throw new Failure(`\`${name}\` is not set in ${file} of the main worktree`);
       return value;
     },
@@ -56,7 +56,7 @@ export async function gather(
 /** The main worktree's env files, the later over the earlier. */
 export function readMainEnv(config: Config, main: string | null): Record<string, string> {
   if (main === null) return {};
-  return Object.assign({}, ...config.envFiles.map((file) => readEnvText(readIfThere(path.join(main, file)) ?? '')));
+  return Object.assign({}, ...config.envFiles.map((file) => readEnvText(readPlainIfThere(path.join(main, file)) ?? '')));
 }
 
 function readTemplates(config: Config, root: string): Record<string, string> {

@@ -9,7 +9,7 @@ import { remove } from './commands/remove.ts';
 import { run } from './commands/run.ts';
 import { status } from './commands/status.ts';
 import { goOn, hook, up } from './commands/up.ts';
-import { errorMessage, Failure } from './outcome.ts';
+import { errorCode, errorMessage, Failure } from './outcome.ts';
 import { visible } from './report/visible.ts';
 import { VERSION } from './version.ts';
 
@@ -115,6 +115,21 @@ async function parse(argv: string[]): Promise<number> {
   return code;
 }
 
+/** What the machine refuses is said in a sentence; anything else is a bug, and its stack is what mends it. */
+function explain(error: unknown): string {
+  const why = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the quota is used up',
+    EROFS: 'the disk is read-only',
+    EACCES: 'no permission',
+    EPERM: 'no permission',
+  };
+  const code = errorCode(error);
+  if (code !== undefined && code in why)
+    return `coppice: ${why[code as keyof typeof why]} (${errorMessage(error)}). When that is mended, \`git coppice up\` goes on.`;
+  return `coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}`;
+}
+
 // `git coppice logs x | head`: who reads our output may stop reading.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
@@ -131,8 +146,7 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     if (error instanceof Failure) process.stderr.write(`${error.message.split('\n').map(visible).join('\n')}\n`);
-    else
-      process.stderr.write(`coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}\n`);
+    else process.stderr.write(`${explain(error).split('\n').map(visible).join('\n')}\n`);
     process.exitCode = error instanceof Failure ? error.exitCode : 1;
   },
 );

@@ -136,8 +136,13 @@ function planResource(
     envFiles: config.envFiles,
     port: slot.ports[name] ?? null,
   });
-  const same = known?.state === 'ready' && JSON.stringify(known.made) === JSON.stringify(resolved.made);
+  const same = known?.state === 'ready' && isSameThing(known.made, resolved.made);
   return { name, spec, resolved, create: !same || !type.intact(spec, resolved) };
+}
+
+/** Whether what the journal says was made is what a plan means; the journal may know more of it. */
+export function isSameThing(made: Record<string, string>, meant: Record<string, string>): boolean {
+  return Object.entries(meant).every(([key, value]) => made[key] === value);
 }
 
 /** A resource type by name. Its options are those of its own schema, which the config's schema has checked. */

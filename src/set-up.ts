@@ -12,11 +12,11 @@ import { ensureWorktreeId } from './git/identity.ts';
 import type { Place, Worktree } from './git/worktrees.ts';
 import { claimsOf } from './ledger/claims.ts';
 import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
-import { adoptOwnership, type Ownership, tryOwn } from './ledger/owner.ts';
+import { adoptOwnership, type OwnAttempt, type Ownership, tryOwn } from './ledger/owner.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
 import { knowRepository, worktreeFolder } from './ledger/repositories.ts';
 import { openStateDir, type StateDir } from './ledger/state-dir.ts';
-import { Failure } from './outcome.ts';
+import { errorCode, errorMessage, Failure } from './outcome.ts';
 import { type Plan, planSetUp } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
 import { takeSlot, takeSlug } from './slot.ts';
@@ -109,7 +109,7 @@ async function ownOrJoin(
   const joins = step === undefined && !force;
   let waitedFor: string | null = null;
   for (;;) {
-    const attempt = tryOwn(folder, 'up');
+    const attempt = own(folder, 'up');
     if ('held' in attempt) {
       const record = joins && waitedFor === 'up' ? readJournal(folder) : null;
       if (record === null || record.state === 'running' || record.state === 'down') return attempt;
@@ -121,6 +121,16 @@ async function ownOrJoin(
     if (waitedFor === null) report.text(`waiting for the \`${by.verb}\` that process ${by.pid} runs in this worktree`);
     waitedFor = by.verb;
     if (await waitOrAbort(50, signal)) return { joined: 'interrupted' };
+  }
+}
+
+/** @throws {Failure} when the worktree was removed, and its record with it */
+export function own(folder: string, verb: string): OwnAttempt {
+  try {
+    return tryOwn(folder, verb);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' && !fs.existsSync(folder)) throw new Failure('The worktree was removed meanwhile.');
+    throw error;
   }
 }
 
@@ -171,7 +181,17 @@ async function carryOut(
     throw error;
   } finally {
     journal.close();
-    if (!handedOver) ownership.release();
+    if (!handedOver) releaseOrWarn(ownership, session.options.report);
+  }
+}
+
+/** A record that cannot be given back, on a full disk, is free when this process has ended. */
+function releaseOrWarn(ownership: Ownership, report: Reporter): void {
+  try {
+    ownership.release();
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    report.warn(`the state folder cannot be written: ${errorMessage(error)}`);
   }
 }
 
@@ -238,6 +258,7 @@ async function prepare(
     plan,
     world: {
       worktreePath: root,
+      adminDir: worktree.adminDir,
       mainPath: main,
       commonDir,
       journal,

@@ -47,7 +47,11 @@ export async function takeSlot(input: SlotInput, journal: Journal, claims: Workt
   const wishes = portWishes(config);
   for (const { base } of wishes) reserveBase(state, base, repository);
   const { record } = journal;
-  if (record.slot !== null && record.claims.includes(slotClaim(repository, record.slot))) {
+  if (
+    record.slot !== null &&
+    record.claims.includes(slotClaim(repository, record.slot)) &&
+    claims.take(slotClaim(repository, record.slot))
+  ) {
     return keepSlot(input, { slot: record.slot, ports: record.ports }, wishes, journal, claims);
   }
   giveBack(
@@ -90,8 +94,7 @@ async function keepSlot({ state }: SlotInput, had: Slot, wishes: PortWish[], jou
   for (const wish of wishes) {
     const before = had.ports[wish.name];
     const fits = before !== undefined && before > wish.base && (before - wish.base) % wish.step === 0;
-    if (fits && journal.record.claims.includes(`port-${before}`)) {
-      claims.take(`port-${before}`);
+    if (fits && journal.record.claims.includes(`port-${before}`) && claims.take(`port-${before}`)) {
       ports[wish.name] = before;
       continue;
     }
@@ -145,7 +148,8 @@ function listensOnIpv6(port: number): boolean {
 
 /** A name for the worktree, unique in the repository: from the branch, else the folder. Fixed at first set-up. */
 export function takeSlug(repository: string, branch: string | null, folder: string, journal: Journal, claims: WorktreeClaims): string {
-  if (journal.record.slug !== '') return journal.record.slug;
+  // A crash can come between a release and its record: what the record says is asked of the claim itself.
+  if (journal.record.slug !== '' && claims.take(`slug-${repository}-${journal.record.slug}`)) return journal.record.slug;
   const plain = slugify(branch ?? '') || slugify(path.basename(folder)) || 'worktree';
   const hash = createHash('sha256')
     .update(branch ?? folder)

@@ -54,21 +54,24 @@ export async function runTeardown({ journal, report, signal, facts, variables, l
 /**
  * Destroys what the journal says was made, the newest first.
  * @param worktreePath null when the worktree is gone
- * @param which which of them; the others stay recorded
+ * @param isTracked whether git tracks a path by now: that is left
  */
 export async function destroyResources(
   journal: Journal,
   worktreePath: string | null,
   report: Reporter | null,
+  isTracked: (name: string) => boolean = () => false,
   types: TypeLookup = resourceType,
 ): Promise<void> {
   for (const [name, resource] of Object.entries(journal.record.resources).reverse()) {
     if (resource.state === 'destroyed') continue;
-    await types(resource.type).destroy(resource.made, { worktreePath });
+    if (!isTracked(resource.made.path ?? '')) await types(resource.type).destroy(resource.made, { worktreePath });
     journal.append({ event: 'resource', name, resource: { ...resource, state: 'destroyed' } });
     report?.done(
       name,
-      resource.type === 'port' ? `${resource.made.port ?? ''} given back` : `${Object.values(resource.made).join(' ')} destroyed`,
+      resource.type === 'port'
+        ? `${resource.made.port ?? ''} given back`
+        : `${resource.made.path ?? Object.values(resource.made).join(' ')} destroyed`,
     );
   }
 }

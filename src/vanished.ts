@@ -77,7 +77,7 @@ export async function destroyVanished(where: Where, id: string, types: TypeLooku
   try {
     if (stillThere(where, id)) return false;
     journal.append({ event: 'gone', at: journal.record.goneAt ?? new Date().toISOString() });
-    await destroyResources(journal, null, null, types);
+    await destroyResources(journal, null, null, () => false, types);
     releaseAll(journal, claimsOf(where.state, folder, id, { path: journal.record.path, repository: where.repository }));
     forget(where, id);
     finished = true;

@@ -1,14 +1,15 @@
 import type { Config } from '../config/schema.ts';
+import { trackedPaths } from '../files/exclude.ts';
 import { fileTasks } from '../files/sources.ts';
 import { gather } from '../gather.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
 import { claimsOf, type WorktreeClaims } from '../ledger/claims.ts';
 import { type Journal, openJournal } from '../ledger/journal.ts';
-import { type Ownership, tryOwn } from '../ledger/owner.ts';
+import type { Ownership } from '../ledger/owner.ts';
 import { Failure } from '../outcome.ts';
 import { planSetUp } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { factsOf, logsFolder, type Registered, register, requireConfig } from '../set-up.ts';
+import { factsOf, logsFolder, own, type Registered, register, requireConfig } from '../set-up.ts';
 import { duration } from '../steps/run-command.ts';
 import { destroyResources, releasePorts, runTeardown, withdrawFiles } from '../take-down.ts';
 import { interruptible } from './interrupt.ts';
@@ -30,7 +31,7 @@ export async function down(argument: string | undefined, options: { force?: bool
     try {
       const ok = await tearDown(opened, place, worktree, report, signal);
       if (signal.aborted) return 1;
-      await destroyResources(opened.journal, worktree.path, report);
+      await destroyResources(opened.journal, worktree.path, report, await trackedNow(opened.journal, worktree.path));
       withdrawFiles(opened.journal, worktree.path, report);
       releasePorts(opened.journal, opened.claims);
       opened.journal.append({ event: 'end', at: new Date().toISOString(), state: 'down', ms: Date.now() - start });
@@ -42,6 +43,12 @@ export async function down(argument: string | undefined, options: { force?: bool
       opened.ownership.release();
     }
   });
+}
+
+/** Which of a worktree's own files git tracks by now: those are git's. */
+async function trackedNow(journal: Journal, root: string): Promise<(name: string) => boolean> {
+  const paths = Object.values(journal.record.resources).flatMap(({ made }) => made.path ?? []);
+  return paths.length === 0 ? () => false : (await trackedPaths(root, paths)).isTracked;
 }
 
 /** A worktree's record, held by this process. */
@@ -62,7 +69,7 @@ export async function openRecord(
   const registered = register(place, worktree.adminDir);
   let said = false;
   for (;;) {
-    const attempt = tryOwn(registered.folder, verb);
+    const attempt = own(registered.folder, verb);
     if ('held' in attempt) {
       const { folder, worktreeId, repositoryId, state } = registered;
       const journal = openJournal(folder, worktreeId, repositoryId);

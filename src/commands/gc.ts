@@ -55,6 +55,12 @@ async function collect(
       );
       return { ok: true, found: 1 };
     }
+    if (readRepositoryId(commonDir) !== id) {
+      report.warn(
+        `another repository is at ${commonDir} now, so nothing of the one that was there is touched. If that is gone for good: \`coppice gc --forget ${commonDir}\``,
+      );
+      return { ok: true, found: 1 };
+    }
     const { linked } = await openRepository(commonDir);
     for (const { path, branch, prunable, locked } of linked) {
       if (prunable && !locked)
@@ -90,7 +96,7 @@ async function offerMerged(report: Reporter): Promise<void> {
 async function forget(state: StateDir, folder: string, dryRun: boolean, report: Reporter): Promise<number> {
   const known = knownRepositories(state).find(({ id, commonDir }) => commonDir === folder || id === folder);
   if (!known) throw new Failure(`No repository at ${folder} is known. \`coppice gc --all\` lists those that are not there.`, 2);
-  if (fs.existsSync(known.commonDir))
+  if (fs.existsSync(known.commonDir) && readRepositoryId(known.commonDir) === known.id)
     throw new Failure(`${known.commonDir} is there. \`coppice gc --forget\` is for repositories that are gone for good.`, 2);
   if (dryRun) report.same(known.commonDir, 'would be forgotten, and all that its worktrees hold given back');
   else {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import readline from 'node:readline';
 import { Failure } from '../outcome.ts';
 import { visible } from '../report/visible.ts';
 import { logsFolder } from '../set-up.ts';
@@ -31,7 +32,9 @@ export async function logs(step: string | undefined, options: { follow?: boolean
 
 function follow(file: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn('tail', ['-n', '+1', '-f', file], { stdio: 'inherit' });
+    const child = spawn('tail', ['-n', '+1', '-f', file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const lines = readline.createInterface({ input: child.stdout });
+    lines.on('line', (line) => process.stdout.write(`${process.stdout.isTTY ? visible(line) : line}\n`));
     child.on('error', reject);
     child.on('close', (code) => resolve(code ?? 0));
   });

@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { git } from '../git/git.ts';
 import { Failure } from '../outcome.ts';
 import { openReporter } from '../report/reporter.ts';
@@ -21,6 +23,8 @@ export async function remove(argument: string, options: { force?: boolean }): Pr
         `${worktree.path} has changes that are not committed, so it is left alone. Commit or stash them, or say \`--force\`.\n${status.stdout.trimEnd()}`,
       );
   }
+  if (!options.force && fs.existsSync(path.join(worktree.adminDir, 'modules')))
+    throw new Failure(`${worktree.path} has submodules, and git removes such a worktree only with \`--force\`.`);
   const known = recordOf(commonDir, worktree) !== null;
   return interruptible(async (signal) => {
     let ok = true;

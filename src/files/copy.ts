@@ -8,39 +8,50 @@ import { describeWrite, prepareInside, standing, temporaryBeside } from './insid
  * they are, blocks shared where the filesystem can. What stands there already is left; a folder that stands there gets
  * what it lacks.
  * @param mode permissions for a single file; null for the source's own
+ * @param isTracked whether git tracks a path of the worktree: such a one is git's to write
  * @returns whether anything was copied @throws {Failure} when the path leads out, or the disk refuses
  */
-export function copyInside(source: string, root: string, relative: string, mode: number | null): boolean {
+export function copyInside(
+  source: string,
+  root: string,
+  relative: string,
+  mode: number | null,
+  isTracked: (name: string) => boolean,
+): boolean {
+  if (isTracked(relative) || isWorktree(source)) return false;
   const there = standing(root, relative);
   if (there === 'folder' && fs.lstatSync(source).isDirectory()) {
-    const copied = fs.readdirSync(source).map((name) => copyInside(path.join(source, name), root, `${relative}/${name}`, null));
+    const copied = fs.readdirSync(source).map((name) => copyInside(path.join(source, name), root, `${relative}/${name}`, null, isTracked));
     return copied.some(Boolean);
   }
   if (there !== 'nothing') return false;
   const target = prepareInside(root, relative);
+  if (fs.lstatSync(source).isDirectory()) {
+    fs.mkdirSync(target, { mode: fs.statSync(source).mode & 0o777 });
+    for (const name of fs.readdirSync(source)) copyInside(path.join(source, name), root, `${relative}/${name}`, null, isTracked);
+    return true;
+  }
   const temporary = temporaryBeside(target);
   try {
-    copyTree(source, temporary, mode);
+    copyEntry(source, temporary, mode);
     fs.renameSync(temporary, target);
   } catch (error) {
-    fs.rmSync(temporary, { recursive: true, force: true });
+    fs.rmSync(temporary, { force: true });
     throw describeWrite(error, relative);
   }
   return true;
 }
 
-function copyTree(source: string, target: string, mode: number | null): void {
+/** A folder that is a worktree, or a repository, of its own has no place in another. */
+function isWorktree(source: string): boolean {
+  return path.basename(source) === '.git' || fs.existsSync(path.join(source, '.git'));
+}
+
+function copyEntry(source: string, target: string, mode: number | null): void {
   const stat = fs.lstatSync(source);
-  if (stat.isSymbolicLink()) {
-    fs.symlinkSync(fs.readlinkSync(source), target);
-  } else if (stat.isDirectory()) {
-    fs.mkdirSync(target, { mode: 0o700 });
-    for (const name of fs.readdirSync(source)) copyTree(path.join(source, name), path.join(target, name), null);
-    fs.chmodSync(target, stat.mode & 0o777);
-  } else if (stat.isFile()) {
-    // The file is made private before it holds anything; copyFile keeps the mode of a file that exists.
-    fs.closeSync(fs.openSync(target, 'wx', 0o600));
-    fs.copyFileSync(source, target, fs.constants.COPYFILE_FICLONE);
+  if (stat.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(source), target);
+  else if (stat.isFile()) {
+    fs.copyFileSync(source, target, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
     fs.chmodSync(target, mode ?? stat.mode & 0o777);
   } else throw new Failure(`${source} is neither a file, a folder nor a link, and is not copied`);
 }

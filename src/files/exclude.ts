@@ -4,11 +4,12 @@ import { git, gitOutput } from '../git/git.ts';
 import { Failure } from '../outcome.ts';
 
 /** Which of these paths of a worktree git tracks (folders by what is in them), and the env files that it tracks anywhere. */
-export async function trackedPaths(worktree: string, paths: string[]): Promise<{ isTracked(name: string): boolean; envFiles: string[] }> {
+export async function trackedPaths(worktree: string, paths: string[]): Promise<Omit<PathFacts, 'ignored'>> {
   const listed = await gitOutput(worktree, ['ls-files', '-z', '--', ...paths.map((name) => `:(literal)${name}`), ':(glob)**/.env*']);
   const names = split(listed);
   const tracked = new Set(names);
   return {
+    isTrackedFile: (name) => tracked.has(name),
     isTracked: (name) => tracked.has(name) || names.some((other) => other.startsWith(`${name}/`)),
     envFiles: names.filter((name) => path.posix.basename(name).startsWith('.env')),
   };
@@ -17,6 +18,8 @@ export async function trackedPaths(worktree: string, paths: string[]): Promise<{
 /** What git knows of the paths that a set-up writes. */
 export interface PathFacts {
   isTracked(name: string): boolean;
+  /** Whether git tracks just this path, not something below it. */
+  isTrackedFile(name: string): boolean;
   /** The env files that git tracks anywhere in the worktree. */
   envFiles: string[];
   /** Those that git ignores as plain files. */
@@ -48,16 +51,18 @@ export async function ignoredPaths(worktree: string, paths: string[]): Promise<S
  * Puts what git would show as untracked into the clone's own `info/exclude`, so that `git status` stays clean and
  * `git worktree remove` needs no `--force`. One append, which other processes' appends cannot tear.
  * @param there paths that were put into the worktree @param later files that may come to stand there
+ * @returns what git shows all the same, because the branch's `.gitignore` takes it back
  */
-export async function excludePaths(commonDir: string, worktree: string, there: string[], later: string[]): Promise<void> {
+export async function excludePaths(commonDir: string, worktree: string, there: string[], later: string[]): Promise<string[]> {
   const ignored = await ignoredPaths(worktree, later);
   const missing = [...(await untracked(worktree, there)), ...later.filter((name) => !ignored.has(name))];
-  if (missing.length === 0) return;
+  if (missing.length === 0) return [];
   const file = path.join(commonDir, 'info', 'exclude');
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
   const lines = missing.map((name) => `${EXCLUDE_MARK}\n/${escapePattern(name)}\n`).join('');
   fs.appendFileSync(file, `${text === '' || text.endsWith('\n') ? '' : '\n'}${lines}`);
+  return untracked(worktree, there);
 }
 
 /** What of these paths, or below them, git would show; a folder that is new as a whole ends with `/`. */
@@ -70,11 +75,11 @@ async function untracked(worktree: string, paths: string[]): Promise<string[]> {
 /** Takes out the lines that `excludePaths` added. */
 export function removeExcludes(commonDir: string): void {
   const file = path.join(commonDir, 'info', 'exclude');
-  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+  const text = fs.existsSync(file) ? fs.readFileSync(file, 'latin1') : '';
   if (!text.includes(EXCLUDE_MARK)) return;
   const lines = text.split('\n');
   const kept = lines.filter((line, index) => line !== EXCLUDE_MARK && lines[index - 1] !== EXCLUDE_MARK);
-  fs.writeFileSync(file, kept.join('\n'));
+  fs.writeFileSync(file, kept.join('\n'), 'latin1');
 }
 
 /** The comment above each line that Coppice adds. */

@@ -74,7 +74,8 @@ export function removeLeftovers(root: string, paths: string[]): void {
   for (const folder of new Set(paths.map((name) => path.posix.dirname(name)))) {
     if (folder !== '.' && standing(root, folder) !== 'folder') continue;
     for (const name of fs.readdirSync(path.join(root, folder))) {
-      if (/^\.coppice-[0-9a-f]{12}\.tmp/.test(name)) fs.rmSync(path.join(root, folder, name), { recursive: true, force: true });
+      if (/^\.coppice-[0-9a-f]{12}\.tmp(-journal|-wal|-shm)?$/.test(name))
+        fs.rmSync(path.join(root, folder, name), { recursive: true, force: true });
     }
   }
 }

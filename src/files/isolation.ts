@@ -3,6 +3,7 @@ import { readIfThere } from '../ledger/document.ts';
 import type { CarryRule } from '../resources/resource.ts';
 import { pointsAtMain } from './carry-over.ts';
 import { readEnvText } from './env-text.ts';
+import { standing } from './inside.ts';
 
 /** URLs of services that hold data or pass messages: two worktrees with one value share it. */
 const SERVICE =
@@ -31,6 +32,8 @@ export function findShared({ worktree, files, variables, carry, mainPath, shared
   const found: string[] = [];
   for (const file of [...new Set(files)].sort()) {
     if (SAMPLE.test(path.basename(file))) continue;
+    // A branch can commit a folder, a link or worse under such a name.
+    if (standing(worktree, file) !== 'file') continue;
     const text = readIfThere(path.join(worktree, file));
     if (text === null) continue;
     for (const [name, value] of Object.entries(readEnvText(text))) {
@@ -73,14 +76,18 @@ function namesFolder(value: string, folder: string): boolean {
   return at >= 0 && /^([/:;,?"' ]|$)/.test(value.slice(at + folder.length));
 }
 
-/** A value fit to be printed: a URL without its password and query; anything else only when it is a short number. */
+/** A value fit to be printed: of a URL the host and port, since all else can hold a password; anything else only when it is a short number. */
 function redact(value: string): string {
   const [, scheme, rest = ''] = /^((?:jdbc:)?[a-z][a-z0-9+.-]*:\/\/)(.*)$/is.exec(value) ?? [];
   if (scheme !== undefined) {
     // A password may hold any of `/?#@` where nobody has encoded it: then it cannot be told from the rest.
     const [before = '', after, more] = rest.split('@');
     if (more !== undefined || (after !== undefined && before.includes('/'))) return `${scheme}…`;
-    return `${scheme}${(after ?? before).replace(/[?#].*$/s, '')}`;
+    const [host] = /^(?:\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?/i.exec(after ?? before) ?? [];
+    if (host === undefined) return `${scheme}…`;
+    // A database's name, where it is plainly that.
+    const [name = ''] = SERVICE.test(value) ? (/^\/[\w-]*(?=$|[?#])/.exec((after ?? before).slice(host.length)) ?? []) : [];
+    return `${scheme}${host}${name}`;
   }
   return /^\d{1,5}$/.test(value) ? value : 'another value';
 }

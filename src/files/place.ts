@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { readIfThere } from '../ledger/document.ts';
 import type { FileRecord } from '../ledger/record.ts';
 import { errorCode, Failure } from '../outcome.ts';
 import type { PlannedFile } from '../plan.ts';
@@ -20,6 +19,7 @@ export interface PlaceInput {
   before: FileRecord | undefined;
   /** Whether git tracks the path, or something below it. */
   tracked: boolean;
+  isTrackedFile(name: string): boolean;
   salt: string;
   signal: AbortSignal;
 }
@@ -77,7 +77,7 @@ async function placeCopy(input: PlaceInput, action: 'copy' | 'link' | 'sqlite', 
       ? outcome(input, 'written', `link to ${source}`)
       : outcome(input, 'unchanged', 'there already');
   if (action === 'copy')
-    return copyInside(source, worktree, file.path, fileMode(file))
+    return copyInside(source, worktree, file.path, fileMode(file), input.isTrackedFile)
       ? outcome(input, 'written', 'copied')
       : outcome(input, 'unchanged', 'there already');
   if (standing(worktree, file.path) !== 'nothing') return outcome(input, 'unchanged', 'there already');
@@ -87,7 +87,7 @@ async function placeCopy(input: PlaceInput, action: 'copy' | 'link' | 'sqlite', 
     await copySqlite(source, temporary, signal);
     fs.renameSync(temporary, target);
   } finally {
-    fs.rmSync(temporary, { force: true });
+    for (const end of ['', '-journal', '-wal', '-shm']) fs.rmSync(temporary + end, { force: true });
   }
   return outcome(input, 'written', 'copied (sqlite)');
 }
@@ -129,12 +129,18 @@ function fileMode(file: PlannedFile): number | null {
 }
 
 function readCurrent({ worktree, file }: PlaceInput): string | null {
-  return standing(worktree, file.path) === 'file' ? readIfThere(path.join(worktree, file.path)) : null;
+  if (standing(worktree, file.path) !== 'file') return null;
+  const bytes = fs.readFileSync(path.join(worktree, file.path));
+  const text = bytes.toString('utf8');
+  if (!Buffer.from(text, 'utf8').equals(bytes))
+    throw new Failure(`${file.path} in this worktree is not UTF-8, so it is not written; save it as UTF-8`);
+  return text;
 }
 
 function readText(source: string, name: string): string {
   let bytes: Buffer;
   try {
+    if (!fs.statSync(source).isFile()) throw new Failure(`${name} of the main worktree is not a plain file, so it is not read`);
     bytes = fs.readFileSync(source);
   } catch (error) {
     const code = errorCode(error);

@@ -4,6 +4,7 @@ import { badPath } from '../config/paths.ts';
 import type { Config, FileSpec } from '../config/schema.ts';
 import { git } from '../git/git.ts';
 import type { Repository } from '../git/worktrees.ts';
+import { statIfThere } from '../ledger/document.ts';
 import { Failure } from '../outcome.ts';
 import { ignoredPaths } from './exclude.ts';
 
@@ -44,7 +45,7 @@ export async function fileTasks(config: Config, { main, linked }: Pick<Repositor
 async function defaultTasks(main: string | null, envFiles: string[]): Promise<FileTask[]> {
   const merge: FileSpec = { action: 'merge' };
   const names =
-    main === null ? [] : fs.readdirSync(main).filter((name) => name.startsWith('.env') && fs.statSync(path.join(main, name)).isFile());
+    main === null ? [] : fs.readdirSync(main).filter((name) => name.startsWith('.env') && statIfThere(path.join(main, name))?.isFile());
   const ignored = main === null ? new Set<string>() : await ignoredPaths(main, names);
   const found = names.filter((name) => ignored.has(name)).sort();
   // One file gets the variables that are missing. In `.env.test` and the like another value is another's, and stays.
@@ -79,7 +80,8 @@ async function worktreeInclude(main: string, root: string): Promise<string[]> {
   if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isFile()) return [];
   const listed = await git(main, ['ls-files', '-z', '--others', '--ignored', `--exclude-from=${file}`]);
   if (listed.code !== 0) throw new Failure(`.worktreeinclude cannot be used: ${listed.stderr.trim()}`);
-  const names = listed.stdout.split('\0').filter((name) => name !== '' && badPath(name) === null);
+  // A name with `/` at its end is another repository, or a worktree of this one.
+  const names = listed.stdout.split('\0').filter((name) => name !== '' && !name.endsWith('/') && badPath(name) === null);
   const ignored = await ignoredPaths(main, names);
   return names.filter((name) => ignored.has(name));
 }

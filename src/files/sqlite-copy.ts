@@ -20,6 +20,7 @@ db.prepare('VACUUM INTO ?').run(process.argv[2]);`;
  * @throws {Failure} when no engine is there and a plain copy would not be safe
  */
 export async function copySqlite(source: string, target: string, signal: AbortSignal): Promise<void> {
+  if (!fs.statSync(source).isFile()) throw new Failure(`${source} is not a plain file, so it is not copied`);
   refuseForeignLock(source);
   // VACUUM INTO takes an empty file.
   fs.closeSync(fs.openSync(target, 'wx', 0o600));

@@ -80,6 +80,24 @@ export function documentText(format: string, fields: Record<string, unknown>): s
   return `${JSON.stringify({ ...header(format), ...fields })}\n`;
 }
 
+/** What stands at a path, links followed; null when nothing does, or a link leads nowhere. */
+export function statIfThere(file: string): fs.Stats | null {
+  try {
+    return fs.statSync(file);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error) ?? '')) return null;
+    throw error;
+  }
+}
+
+/** The text of a plain file, or null when there is none. A pipe or device, which could keep a reader waiting for ever, is an error. */
+export function readPlainIfThere(file: string): string | null {
+  const stat = statIfThere(file);
+  if (stat === null) return null;
+  if (!stat.isFile()) throw new Failure(`${file} is not a plain file, so it is not read`);
+  return readIfThere(file);
+}
+
 /** Writes a complete temporary file beside `target` (0600, flushed to the disk) and returns its path. */
 export function writeTemporary(target: string, text: string): string {
   const temporary = path.join(path.dirname(target), `.tmp-${randomBytes(8).toString('hex')}`);

@@ -20,17 +20,20 @@ export function markProcess(pid: number = process.pid): ProcessMark | null {
 }
 
 /**
- * Whether the marked process still runs. Unknown (another host, another container on this one) counts as running:
- * nothing may be taken from a process that could be alive.
+ * Whether the marked process still runs. Where that cannot be told (another host, another container on this one) it counts
+ * as running: nothing may be taken from a process that could be alive.
  */
 export function isRunning(mark: ProcessMark): boolean {
-  if (mark.host !== os.hostname()) return true;
-  if (mark.boot !== bootMark()) {
-    const [boot] = mark.boot.split(' ');
-    const [ours] = bootMark().split(' ');
-    return boot === ours; // same boot, another pid namespace
-  }
-  return startTime(mark.pid) === mark.start;
+  const [boot, namespace] = mark.boot.split(' ');
+  const [ourBoot, ourNamespace] = bootMark().split(' ');
+  // The boot tells the machine, whatever it is called now. Another boot of a machine of this name is this one before.
+  if (boot !== ourBoot) return mark.host !== os.hostname();
+  return namespace !== ourNamespace || startTime(mark.pid) === mark.start;
+}
+
+/** Whether the mark is of a process that runs here and now, so that its pid may be used. */
+export function isRunningHere(mark: ProcessMark): boolean {
+  return mark.boot === bootMark() && startTime(mark.pid) === mark.start;
 }
 
 function startTime(pid: number): string | null {

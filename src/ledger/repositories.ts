@@ -31,8 +31,20 @@ export function knowRepository(state: StateDir, commonDir: string): string {
   const entry = path.join(state.repos, id, 'repository');
   const known = readDocument(entry, FORMAT);
   if (known === null) fs.mkdirSync(path.join(state.repos, id, 'worktrees'), { recursive: true, mode: 0o700 });
+  if (known !== null && known.commonDir !== commonDir && isCopyOf(String(known.commonDir), commonDir, id)) {
+    // Copied with its `.git`: under the first one's id it would take the first one's worktrees for vanished.
+    replaceDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT, { id: randomUUID() });
+    return knowRepository(state, commonDir);
+  }
   if (known?.commonDir !== commonDir) replaceDocument(entry, FORMAT, { id, commonDir });
   return id;
+}
+
+/** Whether the repository that is known by this id is still where it was, and another folder than this. */
+function isCopyOf(knownDir: string, commonDir: string, id: string): boolean {
+  const known = fs.statSync(knownDir, { throwIfNoEntry: false });
+  const here = fs.statSync(commonDir);
+  return known !== undefined && (known.dev !== here.dev || known.ino !== here.ino) && readRepositoryId(knownDir) === id;
 }
 
 /** Every repository that the ledger knows. @throws {Failure} when an entry is damaged. */

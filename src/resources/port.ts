@@ -25,6 +25,6 @@ export const port: ResourceType<typeof schema> = {
   },
   present: () => false,
   intact: () => true,
-  create: (_options, resolved) => Promise.resolve({ detail: resolved.value }),
+  create: (_options, resolved) => Promise.resolve({ detail: resolved.value, mark: {} }),
   destroy: () => Promise.resolve(),
 };

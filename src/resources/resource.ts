@@ -59,9 +59,13 @@ export interface ResourceType<Schema extends z.ZodMiniType = z.ZodMiniType> {
   intact(options: z.infer<Schema>, resolved: ResolvedResource): boolean;
   /**
    * Makes it, after the journal has recorded that it will. The same result however often.
-   * @returns a line's worth of what was done @throws {Failure}
+   * @returns a line's worth of what was done, and what else `destroy` needs to know it again @throws {Failure}
    */
-  create(options: z.infer<Schema>, resolved: ResolvedResource, effects: ResourceEffects): Promise<{ detail: string }>;
+  create(
+    options: z.infer<Schema>,
+    resolved: ResolvedResource,
+    effects: ResourceEffects,
+  ): Promise<{ detail: string; mark: Record<string, string> }>;
   /** Destroys what the journal says was made; nothing when it is gone. A null path: the worktree itself is gone. */
   destroy(made: Record<string, string>, effects: { worktreePath: string | null }): Promise<void>;
 }

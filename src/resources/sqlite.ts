@@ -62,26 +62,36 @@ export const sqlite: ResourceType<typeof schema> = {
     const relative = resolved.made.path ?? '';
     const source = resolved.source;
     const target = prepareInside(effects.worktreePath, relative);
-    if (fs.existsSync(target)) return { detail: relative };
-    if (options.data === 'empty') return { detail: `${relative}, left for the app to make` };
-    if (source === null || !fs.existsSync(source)) return { detail: `${relative}, left for the app to make: the main worktree has none` };
+    // A killed run got this far: nothing stood here when it was written down.
+    if (fs.existsSync(target)) return { detail: relative, mark: { file: fileMark(target) } };
+    if (options.data === 'empty') return { detail: `${relative}, left for the app to make`, mark: {} };
+    if (source === null || !fs.existsSync(source))
+      return { detail: `${relative}, left for the app to make: the main worktree has none`, mark: {} };
     const temporary = temporaryBeside(target);
     try {
       await copySqlite(source, temporary, effects.signal);
       fs.renameSync(temporary, target);
     } finally {
-      fs.rmSync(temporary, { force: true });
+      for (const end of ['', '-journal', '-wal', '-shm']) fs.rmSync(temporary + end, { force: true });
     }
-    return { detail: `${relative}, a copy of the main worktree's` };
+    return { detail: `${relative}, a copy of the main worktree's`, mark: { file: fileMark(target) } };
   },
   destroy(made, { worktreePath }) {
     // A vanished worktree took its file along; what stands at its path now belongs to another.
     if (worktreePath === null || made.path === undefined || standing(worktreePath, made.path) !== 'file') return Promise.resolve();
     const file = path.join(worktreePath, made.path);
+    // Another file stands there now, made by the app or by a person: it is theirs.
+    if (made.file !== undefined && made.file !== fileMark(file)) return Promise.resolve();
     for (const end of ['', '-wal', '-shm', '-journal']) fs.rmSync(file + end, { force: true });
     return Promise.resolve();
   },
 };
+
+/** What tells a file from another at its place. */
+function fileMark(file: string): string {
+  const { dev, ino } = fs.statSync(file);
+  return `${dev}:${ino}`;
+}
 
 interface Location {
   before: string;

@@ -27,6 +27,8 @@ export async function runGraph(tasks: Task[]): Promise<Map<string, TaskEnd>> {
     started.set(task.id, promise);
     return promise;
   };
-  await Promise.all(tasks.map(start));
+  // Also after a bug in one: nothing may go on behind the back of who called.
+  const settled = await Promise.allSettled(tasks.map(start));
+  for (const { status, ...rest } of settled) if (status === 'rejected' && 'reason' in rest) throw rest.reason;
   return ends;
 }

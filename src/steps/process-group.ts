@@ -1,4 +1,4 @@
-import { isRunning, type ProcessMark } from '../ledger/process.ts';
+import { isRunningHere, type ProcessMark } from '../ledger/process.ts';
 import { errorCode } from '../outcome.ts';
 
 /** How long a process group may take to end by itself before it is killed, in milliseconds. */
@@ -18,7 +18,7 @@ export async function endGroup(pid: number): Promise<void> {
 /** Ends what a set-up that was killed left running, so that a step never runs twice at once. */
 export async function endLeftover(mark: string): Promise<void> {
   const process = JSON.parse(mark) as ProcessMark;
-  if (isRunning(process)) await endGroup(process.pid);
+  if (isRunningHere(process)) await endGroup(process.pid);
 }
 
 /** @returns whether any process of the group is left */

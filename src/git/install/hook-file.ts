@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { readIfThere } from '../../ledger/document.ts';
+import { Failure } from '../../outcome.ts';
 
 const OPENING = '# >>> coppice >>>';
 const CLOSING = '# <<< coppice <<<';
@@ -28,7 +28,7 @@ export function addToHook(file: string, shipped: string, shebang: boolean): bool
     replaceHook(file, shebang ? `#!/bin/sh\n${block}` : block, shebang ? 0o755 : 0o644);
     return true;
   }
-  const text = stat.isFile() ? (readIfThere(file) ?? '') : '';
+  const text = stat.isFile() ? fs.readFileSync(file, 'latin1') : '';
   if (text.includes(OPENING)) {
     const next = text.replace(blockIn(text), () => block);
     if (next === text) return false;
@@ -38,10 +38,19 @@ export function addToHook(file: string, shipped: string, shebang: boolean): bool
   if (stat.isFile() && (SHELL.test(text) || (!shebang && !text.startsWith('#!')))) {
     const end = text.startsWith('#!') ? text.indexOf('\n') + 1 || text.length : 0;
     const head = text.slice(0, end);
-    replaceHook(file, `${head}${head === '' || head.endsWith('\n') ? '' : '\n'}${block}${text.slice(end)}`, stat.mode & 0o777);
+    replaceHook(
+      file,
+      `${head}${head === '' || head.endsWith('\n') ? '' : '\n'}${block}${text.slice(end)}`,
+      shebang ? (stat.mode & 0o777) | 0o111 : stat.mode & 0o777,
+    );
     return true;
   }
-  fs.renameSync(file, path.join(path.dirname(file), ASIDE));
+  const aside = path.join(path.dirname(file), ASIDE);
+  if (fs.lstatSync(aside, { throwIfNoEntry: false }))
+    throw new Failure(
+      `${file} is a hook that is no shell script, and ${ASIDE} beside it is taken by an older one. Join the two, then install again.`,
+    );
+  fs.renameSync(file, aside);
   replaceHook(file, `#!/bin/sh\n${block}"\${0%/*}/${ASIDE}" "$@"\n`, 0o755);
   return true;
 }
@@ -49,7 +58,7 @@ export function addToHook(file: string, shipped: string, shebang: boolean): bool
 /** Takes our block out again and restores what was there, to the byte. @returns whether anything was there */
 export function removeFromHook(file: string): boolean {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
-  const text = stat?.isFile() ? (readIfThere(file) ?? '') : '';
+  const text = stat?.isFile() ? fs.readFileSync(file, 'latin1') : '';
   if (!stat || !text.includes(OPENING)) return false;
   const aside = path.join(path.dirname(file), ASIDE);
   const rest = text.replace(blockIn(text), '');
@@ -66,10 +75,10 @@ function blockIn(text: string): string {
   return text.slice(start, end < 0 ? undefined : end + 1);
 }
 
-/** A checkout that runs meanwhile finds the old hook or the new one. */
+/** Read and written as Latin-1, which keeps every byte. A checkout that runs meanwhile finds the old hook or the new one. */
 function replaceHook(file: string, text: string, mode: number): void {
   const temporary = `${file}.${process.pid}.tmp`;
-  fs.writeFileSync(temporary, text);
+  fs.writeFileSync(temporary, text, 'latin1');
   fs.chmodSync(temporary, mode);
   fs.renameSync(temporary, file);
 }

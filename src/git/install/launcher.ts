@@ -24,7 +24,8 @@ export function installLauncher(commonDir: string, distribution: string, node: s
   if (readIfThere(launcher) === text && fs.existsSync(path.join(folder, runner))) return null;
   copyRunner(distribution, path.join(folder, runner), files);
   const temporary = `${launcher}.${process.pid}.tmp`;
-  fs.writeFileSync(temporary, text, { mode: 0o755 });
+  fs.writeFileSync(temporary, text);
+  fs.chmodSync(temporary, 0o755);
   fs.renameSync(temporary, launcher);
   removeOldRunners(path.join(folder, 'runner'), path.basename(runner));
   return launcher;
@@ -42,8 +43,11 @@ export function removeLauncher(commonDir: string): boolean {
 function copyRunner(distribution: string, target: string, files: string[]): void {
   if (fs.existsSync(target)) return;
   const temporary = `${target}.${process.pid}.tmp`;
-  fs.mkdirSync(temporary, { recursive: true });
-  for (const name of files) fs.copyFileSync(path.join(distribution, name), path.join(temporary, name));
+  fs.mkdirSync(temporary, { recursive: true, mode: 0o755 });
+  for (const name of files) {
+    fs.copyFileSync(path.join(distribution, name), path.join(temporary, name));
+    fs.chmodSync(path.join(temporary, name), 0o644);
+  }
   try {
     fs.renameSync(temporary, target);
   } catch {
