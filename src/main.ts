@@ -143,6 +143,8 @@ process.stderr.on('error', (error: NodeJS.ErrnoException) => {
 main(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;
+    // Nothing is left to wait for: what a set-up has begun has ended, and git waits.
+    if (process.argv[2] === 'hook') process.exit();
   },
   (error: unknown) => {
     if (error instanceof Failure) process.stderr.write(`${error.message.split('\n').map(visible).join('\n')}\n`);

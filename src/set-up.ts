@@ -19,7 +19,7 @@ import { openStateDir, type StateDir } from './ledger/state-dir.ts';
 import { errorCode, errorMessage, Failure } from './outcome.ts';
 import { type Plan, planSetUp } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
-import { takeSlot, takeSlug } from './slot.ts';
+import { listeningPorts, takeSlot, takeSlug } from './slot.ts';
 import { endLeftover } from './steps/process-group.ts';
 import { duration } from './steps/run-command.ts';
 import { releaseVanished } from './vanished.ts';
@@ -244,13 +244,14 @@ async function prepare(
 ): Promise<{ plan: Plan; world: World }> {
   const { commonDir, main } = place.repository;
   const { branch, path: root } = worktree;
+  const listening = listeningPorts();
   const files = await fileTasks(config, place.repository, root);
   const paths = askAboutPaths(root, files);
   paths.catch(() => {}); // a failure before it is asked for is that failure, not this one
   const claims = claimsOf(state, folder, worktreeId, { path: root, repository: repositoryId });
   const slug = takeSlug(repositoryId, branch, root, journal, claims);
   if (part === 'all') journal.append({ event: 'begin', at: new Date(start).toISOString(), path: root, branch, slug });
-  const slot = await takeSlot({ state, commonDir, repository: repositoryId, branch, config }, journal, claims);
+  const slot = await takeSlot({ state, commonDir, repository: repositoryId, branch, config, listening }, journal, claims);
   const plan = planSetUp(await gather(config, place, root, files, { slug, slot, branch }, journal.record));
   const facts = factsOf(plan, place, worktree);
   const logs = logsFolder(commonDir, worktreeId);

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import getPort from 'get-port';
 import type { Config } from './config/schema.ts';
 import { slugify } from './config/templates.ts';
 import { claimedNames, claimOwner, reserveBase, reservedPorts, type WorktreeClaims } from './ledger/claims.ts';
-import { readDocument, readIfThere, replaceDocument } from './ledger/document.ts';
+import { readDocument, replaceDocument } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
 import type { StateDir } from './ledger/state-dir.ts';
 import { Failure } from './outcome.ts';
@@ -34,6 +33,8 @@ export interface SlotInput {
   repository: string;
   branch: string | null;
   config: Config;
+  /** See {@link listeningPorts}. */
+  listening: Promise<Set<number> | null>;
 }
 
 /**
@@ -43,7 +44,7 @@ export interface SlotInput {
  * @throws {Failure} when no slot is left
  */
 export async function takeSlot(input: SlotInput, journal: Journal, claims: WorktreeClaims): Promise<Slot> {
-  const { state, commonDir, repository, branch, config } = input;
+  const { state, commonDir, repository, branch, config, listening } = input;
   const wishes = portWishes(config);
   for (const { base } of wishes) reserveBase(state, base, repository);
   const { record } = journal;
@@ -65,7 +66,7 @@ export async function takeSlot(input: SlotInput, journal: Journal, claims: Workt
     if (Object.values(ports).some((port) => !usable(port) || reserved.has(port)) || claimOwner(state, slotClaim(repository, slot)) !== null)
       continue;
     const names = [slotClaim(repository, slot), ...Object.values(ports).map((port) => `port-${port}`)];
-    if (!(await takeAll(names, journal, claims))) continue;
+    if (!(await takeAll(names, await listening, journal, claims))) continue;
     journal.append({ event: 'slot', slot, ports });
     remember(commonDir, branch, slot);
     return { slot, ports };
@@ -76,7 +77,7 @@ export async function takeSlot(input: SlotInput, journal: Journal, claims: Workt
 }
 
 /** The slot that `takeSlot` would give now, without reserving anything. */
-export function proposeSlot({ state, commonDir, repository, branch, config }: SlotInput): Slot {
+export function proposeSlot({ state, commonDir, repository, branch, config }: Omit<SlotInput, 'listening'>): Slot {
   const wishes = portWishes(config);
   const names = claimedNames(state);
   const reserved = reservedPorts(names);
@@ -89,7 +90,13 @@ export function proposeSlot({ state, commonDir, repository, branch, config }: Sl
 }
 
 /** The worktree has its slot; a port that the config has gained since is placed at it, or at the next place that is free. */
-async function keepSlot({ state }: SlotInput, had: Slot, wishes: PortWish[], journal: Journal, claims: WorktreeClaims): Promise<Slot> {
+async function keepSlot(
+  { state, listening }: SlotInput,
+  had: Slot,
+  wishes: PortWish[],
+  journal: Journal,
+  claims: WorktreeClaims,
+): Promise<Slot> {
   const ports: Record<string, number> = {};
   for (const wish of wishes) {
     const before = had.ports[wish.name];
@@ -103,7 +110,7 @@ async function keepSlot({ state }: SlotInput, had: Slot, wishes: PortWish[], jou
     for (; ; place += 1) {
       const port = wish.base + place * wish.step;
       if (port > 65_535) throw new Failure(`No port is left for ${wish.name} above ${wish.base}.`);
-      if (usable(port) && !reserved.has(port) && (await takeAll([`port-${port}`], journal, claims))) break;
+      if (usable(port) && !reserved.has(port) && (await takeAll([`port-${port}`], await listening, journal, claims))) break;
     }
     ports[wish.name] = wish.base + place * wish.step;
   }
@@ -112,13 +119,11 @@ async function keepSlot({ state }: SlotInput, had: Slot, wishes: PortWish[], jou
 }
 
 /** Takes all of these claims, or none: those of ports only when no process uses the port. */
-async function takeAll(names: string[], journal: Journal, claims: WorktreeClaims): Promise<boolean> {
+async function takeAll(names: string[], listening: Set<number> | null, journal: Journal, claims: WorktreeClaims): Promise<boolean> {
   journal.append({ event: 'claim', names });
   // Claimed first, probed then: of two of us that want a port, only the one that has it asks whether it is in use.
-  if (names.every((name) => claims.take(name))) {
-    const free = await Promise.all(names.map((name) => !name.startsWith('port-') || isFree(Number(name.slice(5)))));
-    if (free.every(Boolean)) return true;
-  }
+  const ports = names.flatMap((name) => (name.startsWith('port-') ? [Number(name.slice(5))] : []));
+  if (names.every((name) => claims.take(name)) && (await allFree(ports, listening))) return true;
   giveBack(names, journal, claims);
   return false;
 }
@@ -130,20 +135,37 @@ export function giveBack(names: string[], journal: Journal, claims: WorktreeClai
   journal.append({ event: 'release', names });
 }
 
-/** Whether no process listens on the port, on any address of this machine, 127.0.0.1, ::1, 0.0.0.0 and :: among them. */
-async function isFree(port: number): Promise<boolean> {
-  if (process.platform !== 'linux') return (await getPort({ port })) === port;
-  // The kernel's list tells of every IPv6 listener; asking for each address of each interface takes ten times as long.
-  return !listensOnIpv6(port) && (await getPort({ port, host: '0.0.0.0' })) === port;
+/**
+ * Whether no process listens on any of these ports, on any address of this machine, 127.0.0.1, ::1, 0.0.0.0 and :: among them.
+ * Linux keeps a list of all listeners; elsewhere every address is tried.
+ */
+async function allFree(ports: number[], listening: Set<number> | null): Promise<boolean> {
+  if (listening !== null) return ports.every((port) => !listening.has(port));
+  const { default: getPort } = await import('get-port');
+  const free = await Promise.all(ports.map(async (port) => (await getPort({ port })) === port));
+  return free.every(Boolean);
 }
 
-/** proc(5): after the number come the local address and port in hexadecimal, the remote ones, and the state; 0A is LISTEN. */
-function listensOnIpv6(port: number): boolean {
-  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return (readIfThere('/proc/net/tcp6') ?? '').split('\n').some((line) => {
-    const [, address = '', , state] = line.trim().split(/\s+/);
-    return address.endsWith(local) && state === '0A';
-  });
+/**
+ * The ports that the kernel lists as listened on; null where it keeps no such list. It takes the kernel milliseconds to write
+ * the list down, so a set-up asks for it early and does other work meanwhile.
+ */
+export async function listeningPorts(): Promise<Set<number> | null> {
+  if (process.platform !== 'linux') return null;
+  const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map(readTable));
+  if (tables[0] === null) return null;
+  const ports = new Set<number>();
+  for (const line of tables.join('\n').split('\n')) {
+    // proc(5): a number, the local address and port in hexadecimal, the remote ones, and the state; 0A is LISTEN.
+    const [, port] = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A /.exec(line) ?? [];
+    if (port !== undefined) ports.add(Number.parseInt(port, 16));
+  }
+  return ports;
+}
+
+/** Null when the kernel has no such table (IPv6 can be switched off), or does not show it. */
+function readTable(file: string): Promise<string | null> {
+  return new Promise((resolve) => fs.readFile(file, 'latin1', (error, text) => resolve(error ? null : text)));
 }
 
 /** A name for the worktree, unique in the repository: from the branch, else the folder. Fixed at first set-up. */

@@ -1,18 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { git, gitOutput } from '../git/git.ts';
+import { git, gitOutput, gitScript } from '../git/git.ts';
 import { Failure } from '../outcome.ts';
 
 /** Which of these paths of a worktree git tracks (folders by what is in them), and the env files that it tracks anywhere. */
 export async function trackedPaths(worktree: string, paths: string[]): Promise<Omit<PathFacts, 'ignored'>> {
-  const listed = await gitOutput(worktree, ['ls-files', '-z', '--', ...paths.map((name) => `:(literal)${name}`), ':(glob)**/.env*']);
-  const names = split(listed);
-  const tracked = new Set(names);
-  return {
-    isTrackedFile: (name) => tracked.has(name),
-    isTracked: (name) => tracked.has(name) || names.some((other) => other.startsWith(`${name}/`)),
-    envFiles: names.filter((name) => path.posix.basename(name).startsWith('.env')),
-  };
+  return trackedFacts(split(await gitOutput(worktree, ['ls-files', '-z', '--', ...pathspecs(paths)])));
 }
 
 /** What git knows of the paths that a set-up writes. */
@@ -29,20 +22,36 @@ export interface PathFacts {
 /** Asks git about the paths that a set-up will write, before it does: the answers come while other work is done. */
 export async function askAboutPaths(worktree: string, files: { path: string; spec: { action: string } }[]): Promise<PathFacts> {
   const plain = files.filter(({ spec }) => !['copy', 'link'].includes(spec.action)).map((file) => file.path);
-  const [tracked, ignored] = await Promise.all([
-    trackedPaths(
-      worktree,
-      files.map((file) => file.path),
-    ),
-    ignoredPaths(worktree, plain),
-  ]);
-  return { ...tracked, ignored };
+  const asked = await gitScript(worktree, TRACKED_AND_IGNORED, pathspecs(files.map((file) => file.path)), { input: nulTerminated(plain) });
+  if (asked.code !== 0) throw new Failure(`git cannot say which files it tracks or ignores: ${asked.stderr.trim()}`);
+  const [tracked = '', ignored = ''] = asked.stdout.split('//\0');
+  return { ...trackedFacts(split(tracked)), ignored: new Set(split(ignored)) };
+}
+
+/** The answers of ls-files and check-ignore, `//` between them, which is no path. check-ignore ends with 1 when it ignores nothing. */
+const TRACKED_AND_IGNORED = `git ls-files -z -- "$@" && printf '//\\0' && { git check-ignore -z --stdin || [ $? = 1 ]; }`;
+
+function pathspecs(paths: string[]): string[] {
+  return [...paths.map((name) => `:(literal)${name}`), ':(glob)**/.env*'];
+}
+
+function nulTerminated(paths: string[]): string {
+  return paths.map((name) => `${name}\0`).join('');
+}
+
+function trackedFacts(names: string[]): Omit<PathFacts, 'ignored'> {
+  const tracked = new Set(names);
+  return {
+    isTrackedFile: (name) => tracked.has(name),
+    isTracked: (name) => tracked.has(name) || names.some((other) => other.startsWith(`${name}/`)),
+    envFiles: names.filter((name) => path.posix.basename(name).startsWith('.env')),
+  };
 }
 
 /** Which of these paths git ignores, as what really stands there: `models/` does not match a symbolic link `models`. */
 export async function ignoredPaths(worktree: string, paths: string[]): Promise<Set<string>> {
   if (paths.length === 0) return new Set();
-  const result = await git(worktree, ['check-ignore', '-z', '--stdin'], { input: paths.map((name) => `${name}\0`).join('') });
+  const result = await git(worktree, ['check-ignore', '-z', '--stdin'], { input: nulTerminated(paths) });
   if (result.code > 1) throw new Failure(`git check-ignore failed: ${result.stderr.trim()}`);
   return new Set(split(result.stdout));
 }

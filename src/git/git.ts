@@ -46,18 +46,30 @@ const HALF_MADE_WORKTREE = /failed to read .*worktrees\//;
 const TRIES = 40;
 
 /** Runs git in a folder. Never throws for git's own exit code. @throws {Failure} when git cannot be started. */
-export async function git(cwd: string, args: string[], options: { input?: string } = {}): Promise<GitResult> {
+export function git(cwd: string, args: string[], options: { input?: string } = {}): Promise<GitResult> {
+  return repeated(() => runProgram('git', cwd, args, options));
+}
+
+/**
+ * Runs a script of git commands by `sh -c`, with arguments. Starting a process costs Node more than the shell or git: two
+ * questions in one start are answered sooner.
+ */
+export function gitScript(cwd: string, script: string, args: string[], options: { input?: string } = {}): Promise<GitResult> {
+  return repeated(() => runProgram('/bin/sh', cwd, ['-c', script, 'sh', ...args], options));
+}
+
+async function repeated(run: () => Promise<GitResult>): Promise<GitResult> {
   for (let tries = 1; ; tries += 1) {
-    const result = await runGit(cwd, args, options);
+    const result = await run();
     if (result.code === 0 || tries === TRIES || !HALF_MADE_WORKTREE.test(result.stderr)) return result;
     await new Promise((resolve) => setTimeout(resolve, 5 * tries));
   }
 }
 
-function runGit(cwd: string, args: string[], options: { input?: string } = {}): Promise<GitResult> {
+function runProgram(program: string, cwd: string, args: string[], options: { input?: string }): Promise<GitResult> {
   return new Promise((resolve, reject) => {
     const env = { ...withoutLocalGitVars(process.env), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
-    const child = execFile('git', args, { cwd, env, maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' }, (error, stdout, stderr) => {
+    const child = execFile(program, args, { cwd, env, maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' }, (error, stdout, stderr) => {
       if (error && typeof error.code === 'string') {
         reject(
           new Failure(
