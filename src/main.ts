@@ -41,6 +41,11 @@ async function main(argv: string[]): Promise<number> {
   const [verb, first = '', second = ''] = argv;
   if (verb === 'hook') return hook();
   if (verb === 'go-on') return goOn(first, second);
+  // `git coppice logs x | head`: who reads our output may stop reading. A hook prints nothing there, and does not open it.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
   return parse(argv);
 }
 
@@ -130,11 +135,6 @@ function explain(error: unknown): string {
   return `coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}`;
 }
 
-// `git coppice logs x | head`: who reads our output may stop reading.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(0);
-});
 // A terminal that was closed takes no more words; what was begun is still brought to its end.
 process.stderr.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import pc from 'picocolors';
 import { mergedBranches } from '../git/merged.ts';
 import { findPlace, type Repository, type Worktree } from '../git/worktrees.ts';
 import { readJournal } from '../ledger/journal.ts';
@@ -10,6 +9,7 @@ import { currentOwner } from '../ledger/owner.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
 import { readRepositoryId, worktreeFolder } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
+import { colorsFor } from '../report/reporter.ts';
 import { visible } from '../report/visible.ts';
 import { duration } from '../steps/run-command.ts';
 import { findVanished } from '../vanished.ts';
@@ -134,7 +134,7 @@ async function table(repository: Repository): Promise<string> {
       .flatMap((cell, column) => (used[column] ? [cell.padEnd(widths[column] ?? 0)] : []))
       .join('  ')
       .trimEnd();
-  const color = pc.createColors(process.stdout.isTTY === true && !process.env.NO_COLOR);
+  const color = await colorsFor(process.stdout.isTTY === true && !process.env.NO_COLOR);
   const warnings = all.flatMap((worktree) =>
     worktree.warnings.map((warning) => `! ${visible(worktree.branch ?? worktree.path)}: ${visible(warning)}`),
   );

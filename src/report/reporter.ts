@@ -1,4 +1,4 @@
-import pc from 'picocolors';
+import type { Colors } from 'picocolors/types.js';
 import { duration } from '../steps/run-command.ts';
 import { visible } from './visible.ts';
 
@@ -20,10 +20,16 @@ export interface Reporter {
 
 type Spinner = { text: string; start(): void; stop(): void };
 
+/** Colours, or none. The library looks at stdout when it is loaded, which costs a run that has no terminal its time. */
+export async function colorsFor(wanted: boolean): Promise<Pick<Colors, 'bold' | 'dim' | 'green' | 'red' | 'yellow'>> {
+  if (wanted) return (await import('picocolors')).default.createColors(true);
+  return { bold: String, dim: String, green: String, red: String, yellow: String };
+}
+
 /** A reporter for a stream, by default stderr. Colours and the spinner are for terminals; `NO_COLOR` and `CI` are respected. */
 export async function openReporter(stream: NodeJS.WriteStream = process.stderr, env: NodeJS.ProcessEnv = process.env): Promise<Reporter> {
   const terminal = stream.isTTY === true && env.TERM !== 'dumb';
-  const color = pc.createColors(terminal && !env.NO_COLOR);
+  const color = await colorsFor(terminal && !env.NO_COLOR);
   // With handleSignals it would end this process at Ctrl-C, and leave what the steps started.
   const spinner: Spinner | null = terminal && !env.CI ? (await import('yocto-spinner')).default({ stream, handleSignals: false }) : null;
   let busy = false;
