@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { claimedNames, claimOwner } from '../../src/ledger/claims.ts';
 import { readJournal } from '../../src/ledger/journal.ts';
 import { currentOwner, tryOwn } from '../../src/ledger/owner.ts';
@@ -9,10 +9,7 @@ import { openStateDir } from '../../src/ledger/state-dir.ts';
 import { bundleFixture } from '../fixtures/bundle.ts';
 import { makeWorld, until, type World } from '../fixtures/world.ts';
 
-let claimer: string;
-beforeAll(async () => {
-  claimer = await bundleFixture('claimer.ts');
-});
+const claimer = await bundleFixture('claimer.ts');
 
 function startClaimer(world: World, worktree: string, witness: string, rounds: number) {
   const child = spawn(process.execPath, [claimer, worktree, witness, String(rounds)], {
