@@ -122,7 +122,7 @@ test('a worktree removed and added again at its path gets nothing of the old set
   const world = makeWorld();
   const main = await world.repository('m', {
     'worktree.config.yaml':
-      'background: true\nresources: { PORT: 25300 }\nfiles: {}\nsteps:\n  one: while ! test -f ../go; do sleep 0.02; done\n  two: echo "$COPPICE_BRANCH" >> who.log\n',
+      'background: true\nresources: { PORT: 25300 }\nfiles: {}\nsteps:\n  one: while ! test -f $COPPICE_PATH/../go; do sleep 0.02; done\n  two: echo "$COPPICE_BRANCH" >> who.log\n',
     '.gitignore': '*.log\n',
   });
   await world.git(main, 'worktree', 'add', '../r', '-b', 'old');
@@ -132,7 +132,7 @@ test('a worktree removed and added again at its path gets nothing of the old set
   await until(() => records(world).filter(({ steps }) => (steps.one?.process ?? null) !== null).length === 2, 'both first steps');
   writeFiles(world.root, { go: '' });
   expect((await world.coppice(path.join(world.root, 'r'), 'up')).code).toBe(0);
-  await until(() => records(world).find(({ branch }) => branch === 'old')?.state !== 'running', 'the end of the old one');
+  await until(() => (records(world).find(({ branch }) => branch === 'old')?.state ?? 'failed') === 'failed', 'the end of the old one');
   expect(read(world.root, 'r/who.log')).toBe('new\n');
 });
 
