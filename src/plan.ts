@@ -190,8 +190,16 @@ function planFile(
 }
 
 /** A step that succeeded is done while its key is the same and nothing that it fills is made again, by it or by what it needs. */
-function planSteps({ config, record, inputDigests }: PlanInput, order: Map<string, string[]>, resources: PlannedResource[]): PlannedStep[] {
-  const fresh = new Set(resources.flatMap(({ name, spec, create }) => (create && resourceType(spec.type).filledBySteps ? [name] : [])));
+function planSteps(
+  { config, record, inputDigests, worktreePath }: PlanInput,
+  order: Map<string, string[]>,
+  resources: PlannedResource[],
+): PlannedStep[] {
+  // What stands there already is used as it is, and steps have filled it or need not.
+  const isMadeAgain = (type: ResourceType, resolved: ResolvedResource) => type.filledBySteps && !type.present(resolved, { worktreePath });
+  const fresh = new Set(
+    resources.flatMap(({ name, spec, resolved, create }) => (create && isMadeAgain(resourceType(spec.type), resolved) ? [name] : [])),
+  );
   const again = (name: string): boolean => {
     const { needs } = config.steps[name] ?? {};
     return needs ? needs.some((need) => fresh.has(need) || (need in config.steps && again(need))) : fresh.size > 0;

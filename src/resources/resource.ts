@@ -54,7 +54,7 @@ export interface ResourceType<Schema extends z.ZodMiniType = z.ZodMiniType> {
   /** @throws {Failure} when the main worktree's env files do not say enough. */
   resolve(options: z.infer<Schema>, context: ResourceContext): ResolvedResource;
   /** Whether something stands there before anything was recorded: it is not ours, and will never be destroyed. */
-  present(resolved: ResolvedResource, effects: ResourceEffects): boolean;
+  present(resolved: ResolvedResource, effects: Pick<ResourceEffects, 'worktreePath'>): boolean;
   /** Whether what an earlier run made is still there. */
   intact(options: z.infer<Schema>, resolved: ResolvedResource): boolean;
   /**

@@ -207,3 +207,16 @@ test('a database made again runs the steps that fill it again; one that is there
   await world.coppice(worktree, 'down');
   expect(await runs()).toBe('migrate\nseed\n');
 });
+
+test('a database that git tracks does not make its steps run again at every up', async () => {
+  const world = makeWorld();
+  const main = await world.repository('shop', {
+    'worktree.config.yaml': 'resources: { DB: { type: sqlite, from: dev.db } }\nfiles: {}\nsteps: { fill: echo fill >> runs.log }\n',
+    '.gitignore': '*.log\n',
+    'dev.db': 'tracked',
+  });
+  await world.git(main, 'worktree', 'add', '../a', '-b', 'a');
+  const worktree = path.join(world.root, 'a');
+  expect((await world.coppice(worktree, 'up')).code).toBe(0);
+  expect(read(worktree, 'runs.log')).toBe('fill\n');
+});
