@@ -17,12 +17,13 @@ export async function run(command: string, args: string[]): Promise<number> {
     throw new Failure(error.message, NOT_STARTED);
   }
   const { execa } = await import('execa');
-  const child = execa(command, args, { env, extendEnv: false, stdio: 'inherit', reject: false, cleanup: true });
+  // Before the command starts: it may be running, and this process be told to end, before the next line here is reached.
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   // A terminal sends Ctrl-C to the command as well; what is needed here is to outlive it.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', forward);
   process.on('SIGHUP', forward);
+  const child = execa(command, args, { env, extendEnv: false, stdio: 'inherit', reject: false, cleanup: true });
   const result = await child;
   if (result.exitCode !== undefined) return result.exitCode;
   if (result.signal) return 128 + constants.signals[result.signal as keyof typeof constants.signals];

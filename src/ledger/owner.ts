@@ -8,8 +8,8 @@ import { isRunning, markProcess, type ProcessMark } from './process.ts';
  * Who may change a worktree's record and claims: one process at a time.
  *
  * `owner` names the holder with its generation. A process that finds the holder ended or released links `owner.<generation + 1>`;
- * link(2) lets one win. The winner reads `owner` again and follows the chain: only when its file is the chain's end does it
- * hold, and it then renames its file over `owner`. A process that was stopped in between finds a higher generation in
+ * link(2) lets one win. The winner reads `owner` again and follows the chain: only when all before its own file have ended does
+ * it hold, and it then renames its file over `owner`. A process that was stopped in between finds a higher generation in
  * `owner` when it goes on, and has nothing. `owner` is only ever replaced, so there is no moment without it.
  */
 interface OwnerRecord extends ProcessMark {
@@ -40,7 +40,7 @@ export type OwnAttempt = { held: Ownership } | { by: { pid: number; verb: string
 export function tryOwn(folder: string, verb: string): OwnAttempt {
   for (;;) {
     const end = chainEnd(folder);
-    if (end && !end.released && isRunning(end)) return { by: { pid: end.pid, verb: end.verb } };
+    if (end && holds(end)) return { by: { pid: end.pid, verb: end.verb } };
     const mark = markProcess();
     if (!mark) throw new Error('this process is not in the process table');
     const record: OwnerRecord = { ...mark, generation: (end?.generation ?? 0) + 1, nonce: randomUUID(), verb, released: false };
@@ -57,7 +57,7 @@ export function adoptOwnership(folder: string, nonce: string): Ownership | null 
 /** The running process that has the record now, if any. */
 export function currentOwner(folder: string): { pid: number; verb: string } | null {
   const end = chainEnd(folder);
-  return end && !end.released && isRunning(end) ? { pid: end.pid, verb: end.verb } : null;
+  return end && holds(end) ? { pid: end.pid, verb: end.verb } : null;
 }
 
 function claimGeneration(folder: string, record: OwnerRecord): boolean {
@@ -80,16 +80,25 @@ function claimGeneration(folder: string, record: OwnerRecord): boolean {
   return true;
 }
 
+/**
+ * Who holds, or held last. The walk stops at the first that still holds: a process that judged by a file already overtaken, and
+ * was killed before it could take its own away, may have left one above a living holder.
+ */
 function chainEnd(folder: string): OwnerRecord | null {
   const root = path.join(folder, 'owner');
   let end = toOwner(readDocument(root, FORMAT));
   if (!end) return null;
   for (;;) {
+    if (holds(end)) return end;
     const name: string = `${root}.${end.generation + 1}`;
     const text = readIfThere(name);
     if (text === null) return end;
     end = toOwner(parseHeader(text, FORMAT, name)) ?? end;
   }
+}
+
+function holds(owner: OwnerRecord): boolean {
+  return !owner.released && isRunning(owner);
 }
 
 function toOwner(value: Record<string, unknown> | null): OwnerRecord | null {

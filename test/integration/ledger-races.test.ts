@@ -113,3 +113,19 @@ test('of many processes that want one record, one at a time has it, also when ow
   // No lock, and no file of a lock, is left behind.
   expect(fs.readdirSync(folder).filter((name) => /^owner\./.test(name))).toEqual([]);
 });
+
+test('what a killed process left above a living holder takes nothing from the holder', async () => {
+  const world = makeWorld();
+  const folder = path.join(openStateDir(world.env).repos, 'repository', 'worktrees', 'shared');
+  fs.mkdirSync(folder, { recursive: true });
+  const holder = tryOwn(folder, 'holder');
+  if (!('held' in holder)) throw new Error('nobody had it');
+  const owner = fs.readFileSync(path.join(folder, 'owner'), 'utf8');
+  const ended = owner.replace('"generation":1', '"generation":2').replace(/"start":"\d+"/, '"start":"1"');
+  fs.writeFileSync(path.join(folder, 'owner.2'), ended);
+  expect(tryOwn(folder, 'second')).toEqual({ by: { pid: process.pid, verb: 'holder' } });
+  expect(currentOwner(folder)).toEqual({ pid: process.pid, verb: 'holder' });
+  holder.held.release();
+  expect('held' in tryOwn(folder, 'third')).toBe(true);
+  expect(fs.readdirSync(folder).filter((name) => /^owner\./.test(name))).toEqual([]);
+});
