@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { milliseconds } from './config/schema.ts';
+import { milliseconds } from './config/duration.ts';
 import { excludePaths, type PathFacts, trackedPaths } from './files/exclude.ts';
 import { removeLeftovers } from './files/inside.ts';
 import { findShared } from './files/isolation.ts';

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import fs from 'node:fs';
-import { createRequire, wrap } from 'node:module';
+import { createRequire, Module, wrap } from 'node:module';
 import path from 'node:path';
 import vm from 'node:vm';
 
@@ -15,8 +15,11 @@ const cacheFile = path.join(import.meta.dirname, `main-${process.version}-${proc
 const cachedData = isRunner && fs.existsSync(cacheFile) ? fs.readFileSync(cacheFile) : undefined;
 // The build writes nothing but ASCII.
 const script = new vm.Script(wrap(fs.readFileSync(file, 'latin1')), { filename: file, ...(cachedData ? { cachedData } : {}) });
-const module = { exports: {} };
-script.runInThisContext()(module.exports, createRequire(file), module, file, path.dirname(file));
+const module = new Module(file);
+const require = createRequire(file);
+// Its parts that are loaded later ask for it by its name, and must get this one.
+require.cache[file] = module;
+script.runInThisContext()(module.exports, require, module, file, path.dirname(file));
 
 // What ran until the end is compiled then: a set-up's code is worth keeping.
 const isSetUp = process.argv[2] === 'hook' || process.argv[2] === 'up';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { applyPlan, type World } from './apply.ts';
-import { loadConfig } from './config/load.ts';
+import { loadKnownConfig } from './config/find.ts';
 import { formatProblem } from './config/problems.ts';
 import type { Config } from './config/schema.ts';
 import { askAboutPaths } from './files/exclude.ts';
@@ -19,7 +19,7 @@ import { openStateDir, type StateDir } from './ledger/state-dir.ts';
 import { errorCode, errorMessage, Failure } from './outcome.ts';
 import { type Plan, planSetUp } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
-import { listeningPorts, takeSlot, takeSlug } from './slot.ts';
+import { type listeningPorts, takeSlot, takeSlug } from './slot.ts';
 import { endLeftover } from './steps/process-group.ts';
 import { duration } from './steps/run-command.ts';
 import { releaseVanished } from './vanished.ts';
@@ -31,6 +31,8 @@ export interface SetUpOptions {
   background: boolean;
   signal: AbortSignal;
   report: Reporter;
+  /** Asked for before anything else is done: the kernel takes its time. */
+  listening: ReturnType<typeof listeningPorts>;
 }
 
 /** What a set-up came to. `joined`: another process was at it, and this is what it came to. */
@@ -67,7 +69,7 @@ export function register(place: Place, adminDir: string): Registered {
 
 /** The config of a worktree. @throws {Failure} with every problem of it, exit code 2; null when the branch has none */
 export async function requireConfig(root: string, main: string | null): Promise<Config | null> {
-  const loaded = await loadConfig(root, main);
+  const loaded = await loadKnownConfig(root, main);
   if (loaded.state === 'absent') return null;
   if (loaded.state === 'ok') return loaded.config;
   throw new Failure(loaded.problems.map(formatProblem).join('\n\n'), 2);
@@ -244,14 +246,17 @@ async function prepare(
 ): Promise<{ plan: Plan; world: World }> {
   const { commonDir, main } = place.repository;
   const { branch, path: root } = worktree;
-  const listening = listeningPorts();
   const files = await fileTasks(config, place.repository, root);
-  const paths = askAboutPaths(root, files);
+  const paths = askAboutPaths(root, files, folder);
   paths.catch(() => {}); // a failure before it is asked for is that failure, not this one
   const claims = claimsOf(state, folder, worktreeId, { path: root, repository: repositoryId });
   const slug = takeSlug(repositoryId, branch, root, journal, claims);
   if (part === 'all') journal.append({ event: 'begin', at: new Date(start).toISOString(), path: root, branch, slug });
-  const slot = await takeSlot({ state, commonDir, repository: repositoryId, branch, config, listening }, journal, claims);
+  const slot = await takeSlot(
+    { state, commonDir, repository: repositoryId, branch, config, listening: options.listening },
+    journal,
+    claims,
+  );
   const plan = planSetUp(await gather(config, place, root, files, { slug, slot, branch }, journal.record));
   const facts = factsOf(plan, place, worktree);
   const logs = logsFolder(commonDir, worktreeId);

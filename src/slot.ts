@@ -163,9 +163,34 @@ export async function listeningPorts(): Promise<Set<number> | null> {
   return ports;
 }
 
+/** Less than a page of 4 KiB by more than a line of these tables, which have at most 180 bytes. */
+const SHORT_READ = 3584;
+
 /** Null when the kernel has no such table (IPv6 can be switched off), or does not show it. */
-function readTable(file: string): Promise<string | null> {
-  return new Promise((resolve) => fs.readFile(file, 'latin1', (error, text) => resolve(error ? null : text)));
+async function readTable(file: string): Promise<string | null> {
+  let fd: number;
+  try {
+    fd = fs.openSync(file, 'r');
+  } catch {
+    return null;
+  }
+  try {
+    // The first read is what takes long, and it begins before this function returns, however busy this thread then is.
+    const buffer = Buffer.allocUnsafe(65_536);
+    const parts: string[] = [];
+    for (;;) {
+      const length = await new Promise<number>((resolve, reject) =>
+        fs.read(fd, buffer, 0, buffer.length, null, (error, read) => (error ? reject(error) : resolve(read))),
+      );
+      parts.push(buffer.toString('latin1', 0, length));
+      // seq_file (linux/fs/seq_file.c) fills a page with whole lines unless the table ends; to read its end costs as much again.
+      if (length < SHORT_READ) return parts.join('');
+    }
+  } catch {
+    return null;
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 /** A name for the worktree, unique in the repository: from the branch, else the folder. Fixed at first set-up. */

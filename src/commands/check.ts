@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
 import { git } from '../git/git.ts';
 
@@ -12,6 +11,7 @@ export async function check(folder: string | undefined, options: { json?: boolea
   const start = path.resolve(folder ?? '.');
   const top = await git(fs.existsSync(start) ? start : '.', ['rev-parse', '--show-toplevel']);
   const root = folder === undefined && top.code === 0 ? top.stdout.replace(/\n$/, '') : start;
+  const { loadConfig } = await import('../config/load.ts');
   const loaded = await loadConfig(root, null);
   const problems = loaded.state === 'wrong' ? loaded.problems : [];
   const absent = loaded.state === 'absent';

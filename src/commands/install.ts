@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadConfig } from '../config/load.ts';
+import { configsIn } from '../config/find.ts';
 import { removeExcludes } from '../files/exclude.ts';
 import { git } from '../git/git.ts';
 import { addAlias, removeAlias } from '../git/install/alias.ts';
@@ -71,8 +71,8 @@ async function put({ repository }: Place, hookPlace: HookPlace, manager: HookMan
   if (alias) report.done('alias', 'git coppice');
   const uncommitted = [];
   for (const file of commit) if ((await git(hookPlace.main, ['status', '--porcelain', '--', file])).stdout !== '') uncommitted.push(file);
-  const hasConfig = (await loadConfig(hookPlace.main, null)).state !== 'absent';
-  if (!hasConfig) report.text('There is no worktree.config.yaml yet. The smallest has two lines: `resources:` and `  PORT: 3000`.');
+  if (configsIn(hookPlace.main).length === 0)
+    report.text('There is no worktree.config.yaml yet. The smallest has two lines: `resources:` and `  PORT: 3000`.');
   if (uncommitted.length > 0) report.text(`commit ${uncommitted.join(', ')}, so that every clone has it`);
   return 0;
 }

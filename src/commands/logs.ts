@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import readline from 'node:readline';
 import { Failure } from '../outcome.ts';
 import { visible } from '../report/visible.ts';
 import { logsFolder } from '../set-up.ts';
@@ -30,7 +29,8 @@ export async function logs(step: string | undefined, options: { follow?: boolean
   return 0;
 }
 
-function follow(file: string): Promise<number> {
+async function follow(file: string): Promise<number> {
+  const readline = await import('node:readline');
   return new Promise((resolve, reject) => {
     const child = spawn('tail', ['-n', '+1', '-f', file], { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = readline.createInterface({ input: child.stdout });

@@ -9,7 +9,7 @@ import { Failure } from '../outcome.ts';
 import { type Plan, planSetUp } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
-import { proposeSlot, proposeSlug } from '../slot.ts';
+import { listeningPorts, proposeSlot, proposeSlug } from '../slot.ts';
 import { interruptible } from './interrupt.ts';
 import { configOf, findTarget, recordOf, type Target } from './target.ts';
 
@@ -21,6 +21,7 @@ export interface UpOptions {
 
 /** `coppice up [worktree]`: the same result however often. */
 export async function up(argument: string | undefined, options: UpOptions): Promise<number> {
+  const listening = listeningPorts();
   const report = await openReporter();
   const target = await findTarget(argument, 'up');
   const config = await requireConfig(target.worktree.path, target.place.repository.main);
@@ -33,7 +34,7 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
   if (options.dryRun) return dryRun(target, report);
   return interruptible(async (signal) =>
     exitCode(
-      await setUp(config, target.place, target.worktree, { ...options, background: false, signal, report }),
+      await setUp(config, target.place, target.worktree, { ...options, background: false, signal, report, listening }),
       target.worktree,
       report,
     ),
@@ -97,6 +98,7 @@ function printPlan(plan: Plan, report: Reporter): void {
 
 /** The hook's door: called by the launcher in a worktree that git has just added. */
 export async function hook(): Promise<number> {
+  const listening = listeningPorts();
   const report = await openReporter();
   const place = await findPlace(process.cwd());
   const { worktree } = place;
@@ -107,7 +109,12 @@ export async function hook(): Promise<number> {
     if (config === null) return 0;
     return await interruptible(async (signal) =>
       exitCode(
-        await setUp(config, place, { ...worktree, adminDir }, { background: await inBackground(config, worktree.path), signal, report }),
+        await setUp(
+          config,
+          place,
+          { ...worktree, adminDir },
+          { background: await inBackground(config, worktree.path), signal, report, listening },
+        ),
         worktree,
         report,
       ),
@@ -128,6 +135,7 @@ async function inBackground(config: Config, cwd: string): Promise<boolean> {
 
 /** The detached part of a set-up. */
 export async function goOn(part: string, nonce: string): Promise<number> {
+  const listening = listeningPorts();
   const report = await openReporter();
   const target = await findTarget(undefined, 'up');
   const config = await configOf(target);
@@ -137,6 +145,7 @@ export async function goOn(part: string, nonce: string): Promise<number> {
         background: false,
         signal,
         report,
+        listening,
       }),
       target.worktree,
       report,

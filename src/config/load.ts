@@ -4,6 +4,7 @@ import path from 'node:path';
 // `.config/config.js`, which it runs. The folder is a branch's.
 import { ExplorerSync } from 'cosmiconfig/dist/ExplorerSync.js';
 import type * as z from 'zod/mini';
+import { CONFIG_NAMES, configsIn, LOCAL_NAME } from './find.ts';
 import type { Problem } from './problems.ts';
 import type { RuleReport } from './rule-report.ts';
 import { checkRules } from './rules.ts';
@@ -11,11 +12,6 @@ import { type Config, configSchema } from './schema.ts';
 import { expandShorthands, isData, mergeLocal } from './shorthand.ts';
 import { locate, type ReadSource, readSource, type Source } from './source.ts';
 import { misspeltKeys, sentenceFor } from './zod-sentences.ts';
-
-/** The names a config can have, in a worktree's root. */
-const CONFIG_NAMES = ['worktree.config.yaml', 'worktree.config.yml', 'worktree.config.json'];
-/** One person's own override, in the main worktree, git-ignored. */
-export const LOCAL_NAME = 'worktree.config.local.yaml';
 
 /** What loading came to. `absent`: this branch has no config, and nothing is to be done. */
 export type LoadedConfig = { state: 'absent' } | { state: 'wrong'; problems: Problem[] } | { state: 'ok'; config: Config; file: string };
@@ -26,8 +22,7 @@ export type LoadedConfig = { state: 'absent' } | { state: 'wrong'; problems: Pro
  * @param localFolder where one person's override may be: the main worktree's root; null for none
  */
 export async function loadConfig(root: string, localFolder: string | null): Promise<LoadedConfig> {
-  const there = CONFIG_NAMES.filter((name) => fs.lstatSync(path.join(root, name), { throwIfNoEntry: false }));
-  const [first, ...more] = there;
+  const [first, ...more] = configsIn(root);
   if (first === undefined) return { state: 'absent' };
   if (more.length > 0)
     return { state: 'wrong', problems: more.map((name) => wholeFile(name, `is a second config beside ${first}`, 'Keep one of them.')) };

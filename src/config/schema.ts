@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
-import { RESOURCE_SCHEMAS } from '../resources/table.ts';
+import { RESOURCE_SCHEMAS } from '../resources/schemas.ts';
 import { about } from './about.ts';
+import { milliseconds } from './duration.ts';
 
 // Compiling validators pays for many values, not for one config, and costs every run its start.
 z.config({ jitless: true });
@@ -111,7 +112,7 @@ const step = z.strictObject({
 
 const teardownStep = z.strictObject({ run, env: z.optional(stepEnv), timeout, cwd });
 
-const resource = z.discriminatedUnion('type', RESOURCE_SCHEMAS);
+const resource = z.discriminatedUnion('type', [RESOURCE_SCHEMAS.port, RESOURCE_SCHEMAS.sqlite]);
 
 /** The config after shorthands are expanded: the source of the TypeScript type, the JSON Schema and the reference. */
 export const configSchema = z.strictObject({
@@ -166,16 +167,9 @@ export const KEYS = {
   step: Object.keys(step.shape),
   teardown: Object.keys(teardownStep.shape),
   when: Object.keys(when.shape),
-  resources: new Map(RESOURCE_SCHEMAS.map(({ shape }) => [String(shape.type.def.values[0]), Object.keys(shape)])),
+  resources: new Map(Object.entries(RESOURCE_SCHEMAS).map(([type, { shape }]) => [type, Object.keys(shape)])),
   files: new Map(Object.entries(actions).map(([action, { shape }]) => [action, Object.keys(shape)])),
 };
 
 /** The one-word actions of `files`. */
 export const ONE_WORD_ACTIONS = ['merge', 'env', 'copy', 'link', 'sqlite'] as const;
-
-/** Milliseconds of a duration like `10m`. */
-export function milliseconds(text: string): number {
-  const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-  const [, number = '0', unit = 's'] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
-  return Number(number) * (units[unit] ?? 1000);
-}

@@ -19,17 +19,40 @@ export interface PathFacts {
   ignored: ReadonlySet<string>;
 }
 
-/** Asks git about the paths that a set-up will write, before it does: the answers come while other work is done. */
-export async function askAboutPaths(worktree: string, files: { path: string; spec: { action: string } }[]): Promise<PathFacts> {
+/**
+ * Asks git about the paths that a set-up will write, before it does: the answers come while other work is done.
+ * @param scratch a folder of ours for a passing file
+ */
+export async function askAboutPaths(
+  worktree: string,
+  files: { path: string; spec: { action: string } }[],
+  scratch: string,
+): Promise<PathFacts> {
   const plain = files.filter(({ spec }) => !['copy', 'link'].includes(spec.action)).map((file) => file.path);
-  const asked = await gitScript(worktree, TRACKED_AND_IGNORED, pathspecs(files.map((file) => file.path)), { input: nulTerminated(plain) });
-  if (asked.code !== 0) throw new Failure(`git cannot say which files it tracks or ignores: ${asked.stderr.trim()}`);
-  const [tracked = '', ignored = ''] = asked.stdout.split('//\0');
+  const specs = pathspecs(files.map((file) => file.path));
+  const answer = await gitScript(worktree, IGNORED_AND_TRACKED, [String(plain.length), ...plain, ...specs], scratch);
+  const [ignored = '', tracked = ''] = answer.split('//\0');
   return { ...trackedFacts(split(tracked)), ignored: new Set(split(ignored)) };
 }
 
-/** The answers of ls-files and check-ignore, `//` between them, which is no path. check-ignore ends with 1 when it ignores nothing. */
-const TRACKED_AND_IGNORED = `git ls-files -z -- "$@" && printf '//\\0' && { git check-ignore -z --stdin || [ $? = 1 ]; }`;
+/**
+ * Arguments: how many paths to ask check-ignore about, these paths, and pathspecs for ls-files. The answers have `//` between
+ * them, which is no path. check-ignore ends with 1 when it ignores nothing.
+ */
+const IGNORED_AND_TRACKED = `
+count=$1
+shift
+asked() {
+  while [ "$count" -gt 0 ]; do
+    printf '%s\\0' "$1"
+    shift
+    count=$((count - 1))
+  done
+}
+asked "$@" | git check-ignore -z --stdin || [ $? = 1 ] || exit
+printf '//\\0'
+shift "$count"
+git ls-files -z -- "$@"`;
 
 function pathspecs(paths: string[]): string[] {
   return [...paths.map((name) => `:(literal)${name}`), ':(glob)**/.env*'];

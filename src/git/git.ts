@@ -1,4 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 import { Failure } from '../outcome.ts';
 
 /** What a git command came to. */
@@ -51,11 +53,33 @@ export function git(cwd: string, args: string[], options: { input?: string } = {
 }
 
 /**
- * Runs a script of git commands by `sh -c`, with arguments. Starting a process costs Node more than the shell or git: two
- * questions in one start are answered sooner.
+ * Runs a script of git commands by `sh -c`, with arguments, and returns what they printed. Starting a process costs Node more
+ * than the shell or git, and pipes to it most of that: the script writes to a file in the folder `scratch`.
+ * @throws {Failure} with git's own words when it fails
  */
-export function gitScript(cwd: string, script: string, args: string[], options: { input?: string } = {}): Promise<GitResult> {
-  return repeated(() => runProgram('/bin/sh', cwd, ['-c', script, 'sh', ...args], options));
+export async function gitScript(cwd: string, script: string, args: string[], scratch: string): Promise<string> {
+  const arguments_ = ['-c', script, 'sh', ...args];
+  const file = path.join(scratch, `.tmp-git-${process.pid}`);
+  const fd = fs.openSync(file, 'w+', 0o600);
+  try {
+    fs.unlinkSync(file);
+    const child = spawn('/bin/sh', arguments_, { cwd, env: gitEnvironment(), stdio: ['ignore', fd, 'ignore'] });
+    const code = await new Promise((resolve) => child.on('error', resolve).on('exit', resolve));
+    if (code === 0) return readWhole(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  const again = await repeated(() => runProgram('/bin/sh', cwd, arguments_, {}));
+  if (again.code !== 0) throw new Failure(`git failed in ${cwd}: ${again.stderr.trim() || `exit code ${again.code}`}`);
+  return again.stdout;
+}
+
+/** All of an open file, from its beginning, wherever its writer has left the position. */
+function readWhole(fd: number): string {
+  const bytes = Buffer.alloc(fs.fstatSync(fd).size);
+  let done = 0;
+  while (done < bytes.length) done += fs.readSync(fd, bytes, done, bytes.length - done, done);
+  return bytes.toString('utf8');
 }
 
 async function repeated(run: () => Promise<GitResult>): Promise<GitResult> {
@@ -66,22 +90,30 @@ async function repeated(run: () => Promise<GitResult>): Promise<GitResult> {
   }
 }
 
+function gitEnvironment(): NodeJS.ProcessEnv {
+  return { ...withoutLocalGitVars(process.env), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
+}
+
 function runProgram(program: string, cwd: string, args: string[], options: { input?: string }): Promise<GitResult> {
   return new Promise((resolve, reject) => {
-    const env = { ...withoutLocalGitVars(process.env), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
-    const child = execFile(program, args, { cwd, env, maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' }, (error, stdout, stderr) => {
-      if (error && typeof error.code === 'string') {
-        reject(
-          new Failure(
-            error.code === 'ENOENT'
-              ? `git could not be started in ${cwd}: is git on PATH, and does the folder exist?`
-              : `git could not be started: ${error.message}`,
-          ),
-        );
-        return;
-      }
-      resolve({ code: error ? Number(error.code ?? 128) : 0, stdout, stderr });
-    });
+    const child = execFile(
+      program,
+      args,
+      { cwd, env: gitEnvironment(), maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' },
+      (error, stdout, stderr) => {
+        if (error && typeof error.code === 'string') {
+          reject(
+            new Failure(
+              error.code === 'ENOENT'
+                ? `git could not be started in ${cwd}: is git on PATH, and does the folder exist?`
+                : `git could not be started: ${error.message}`,
+            ),
+          );
+          return;
+        }
+        resolve({ code: error ? Number(error.code ?? 128) : 0, stdout, stderr });
+      },
+    );
     child.stdin?.on('error', () => {}); // git that ends before it has read its input says so by its exit code
     child.stdin?.end(options.input ?? '');
   });

@@ -1,5 +1,3 @@
-import type * as z from 'zod/mini';
-
 /** How a value that points at the main worktree becomes one that points at this worktree. */
 export type CarryRule =
   | { kind: 'port'; from: number; to: number }
@@ -42,9 +40,8 @@ export interface ResourceEffects {
   signal: AbortSignal;
 }
 
-/** A kind of thing that a worktree gets of its own. One file a type, one line in `table.ts`. */
-export interface ResourceType<Schema extends z.ZodMiniType = z.ZodMiniType> {
-  schema: Schema;
+/** A kind of thing that a worktree gets of its own. One file a type, its options in `schemas.ts`, one line in `table.ts`. */
+export interface ResourceType<Options = unknown> {
   /** The part names that templates may use. */
   parts: readonly string[];
   /** Whether steps fill it: when it is made again, they run again. */
@@ -52,20 +49,16 @@ export interface ResourceType<Schema extends z.ZodMiniType = z.ZodMiniType> {
   /** True when it holds data outside the worktree: kept for `keep:` after the worktree vanished. */
   durable: boolean;
   /** @throws {Failure} when the main worktree's env files do not say enough. */
-  resolve(options: z.infer<Schema>, context: ResourceContext): ResolvedResource;
+  resolve(options: Options, context: ResourceContext): ResolvedResource;
   /** Whether something stands there before anything was recorded: it is not ours, and will never be destroyed. */
   present(resolved: ResolvedResource, effects: Pick<ResourceEffects, 'worktreePath'>): boolean;
   /** Whether what an earlier run made is still there. */
-  intact(options: z.infer<Schema>, resolved: ResolvedResource): boolean;
+  intact(options: Options, resolved: ResolvedResource): boolean;
   /**
    * Makes it, after the journal has recorded that it will. The same result however often.
    * @returns a line's worth of what was done, and what else `destroy` needs to know it again @throws {Failure}
    */
-  create(
-    options: z.infer<Schema>,
-    resolved: ResolvedResource,
-    effects: ResourceEffects,
-  ): Promise<{ detail: string; mark: Record<string, string> }>;
+  create(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<{ detail: string; mark: Record<string, string> }>;
   /** Destroys what the journal says was made; nothing when it is gone. A null path: the worktree itself is gone. */
   destroy(made: Record<string, string>, effects: { worktreePath: string | null }): Promise<void>;
 }

@@ -1,28 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import * as z from 'zod/mini';
-import { about } from '../config/about.ts';
 import { prepareInside, standing, temporaryBeside } from '../files/inside.ts';
 import { copySqlite } from '../files/sqlite-copy.ts';
 import { Failure } from '../outcome.ts';
 import type { ResourceType } from './resource.ts';
-
-const schema = about(
-  z.strictObject({
-    type: z.literal('sqlite'),
-    from: about(
-      z.optional(z.string().check(z.minLength(1))),
-      "The main worktree's database, as a path or URL in the form that the app reads. Default: what the variable says in the main worktree's env files.",
-    ),
-    data: about(z._default(z.enum(['clone', 'empty']), 'clone'), '`clone` copies the data; `empty` leaves the file to be made by the app.'),
-    export: about(z._default(z.boolean(), true), 'false: only a name for templates, not a variable of the app.'),
-  }),
-  'A SQLite database file of its own in the worktree, copied consistently while the app writes.',
-);
+import type { ResourceOptions } from './schemas.ts';
 
 /** A database file of the worktree's own, at the same place as the main worktree's. */
-export const sqlite: ResourceType<typeof schema> = {
-  schema,
+export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
   parts: ['path', 'database'],
   filledBySteps: true,
   durable: false, // the file goes with the folder

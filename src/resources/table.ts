@@ -3,6 +3,3 @@ import { sqlite } from './sqlite.ts';
 
 /** Every resource type by its name in the config. */
 export const RESOURCE_TYPES = { port, sqlite };
-
-/** The options of every type, for the config's schema. */
-export const RESOURCE_SCHEMAS = [port.schema, sqlite.schema] as const;

@@ -1,7 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import * as z from 'zod/mini';
 import { openJournal, readJournal } from '../../src/ledger/journal.ts';
 import { tryOwn } from '../../src/ledger/owner.ts';
 import { readRepositoryId, worktreeFolder } from '../../src/ledger/repositories.ts';
@@ -23,9 +22,7 @@ async function shop(world: World): Promise<string> {
  * that this version has hold none.
  */
 function fileOutside(folder: string): (name: string) => ResourceType {
-  const schema = z.object({ type: z.literal('outside') });
-  const type: ResourceType<typeof schema> = {
-    schema,
+  const type: ResourceType = {
     parts: [],
     filledBySteps: true,
     durable: true,

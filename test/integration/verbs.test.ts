@@ -220,3 +220,33 @@ test('a database that git tracks does not make its steps run again at every up',
   expect((await world.coppice(worktree, 'up')).code).toBe(0);
   expect(read(worktree, 'runs.log')).toBe('fill\n');
 });
+
+test('what was judged right is judged again when it or an override changes, or what is kept of it is damaged', async () => {
+  const world = makeWorld();
+  const { main, worktree } = await shop(world);
+  const [runner = ''] = fs.readdirSync(path.join(main, '.git/coppice/runner'));
+  const kept = path.join(main, '.git/coppice/runner', runner, 'config.json');
+  expect(JSON.parse(read(kept))).toMatchObject({ text: CONFIG, local: null });
+  const up = () => world.run(worktree, 'git', ['coppice', 'up']);
+  const variables = async () => JSON.parse(await world.git(worktree, 'coppice', 'env', '--json'));
+  expect((await up()).code).toBe(0);
+
+  writeFiles(worktree, { 'worktree.config.yaml': CONFIG.replace('24750', '"port"') });
+  const wrong = await up();
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('worktree.config.yaml:1:')]);
+  writeFiles(main, { 'worktree.config.local.yaml': 'env: { MORE: x }\n' });
+  writeFiles(worktree, { 'worktree.config.yaml': CONFIG });
+  expect(await variables()).toMatchObject({ PORT: '24760', MORE: 'x' });
+  for (const damage of ['', '{"name":', `${read(kept)}x`]) {
+    fs.writeFileSync(kept, damage);
+    expect(await variables()).toMatchObject({ PORT: '24760', MORE: 'x' });
+    expect(JSON.parse(read(kept))).toMatchObject({ text: CONFIG });
+  }
+
+  const byTemplate = 'files: { note.md: { template: note.hbs } }\n';
+  writeFiles(worktree, { 'worktree.config.yaml': byTemplate, 'note.hbs': '{{slug}}' });
+  expect((await up()).code).toBe(0);
+  writeFiles(worktree, { 'note.hbs': '{{nope}}' });
+  const undefinedName = await up();
+  expect([undefinedName.code, undefinedName.stderr]).toEqual([2, expect.stringContaining('nope')]);
+});

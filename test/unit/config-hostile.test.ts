@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LOCAL_NAME, type LoadedConfig, loadConfig } from '../../src/config/load.ts';
+import { LOCAL_NAME } from '../../src/config/find.ts';
+import { type LoadedConfig, loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
 import { readSource } from '../../src/config/source.ts';
 

@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LOCAL_NAME, loadConfig } from '../../src/config/load.ts';
+import { LOCAL_NAME } from '../../src/config/find.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
 
 interface Wrong {

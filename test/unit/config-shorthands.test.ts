@@ -3,7 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
-import { LOCAL_NAME, loadConfig } from '../../src/config/load.ts';
+import { LOCAL_NAME } from '../../src/config/find.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
 import type { Config } from '../../src/config/schema.ts';
 

@@ -1,0 +1,77 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import type { LoadedConfig } from './load.ts';
+import type { Config } from './schema.ts';
+
+/** The names a config can have, in a worktree's root. */
+export const CONFIG_NAMES = ['worktree.config.yaml', 'worktree.config.yml', 'worktree.config.json'];
+/** One person's own override, in the main worktree, git-ignored. */
+export const LOCAL_NAME = 'worktree.config.local.yaml';
+
+/** The config files that stand in a worktree's root, whatever they are; more than one is an error. */
+export function configsIn(root: string): string[] {
+  return CONFIG_NAMES.filter((name) => fs.lstatSync(path.join(root, name), { throwIfNoEntry: false }));
+}
+
+/** The texts that a judgement was made of: the same texts are judged the same by the same runner. */
+interface Remembered {
+  name: string;
+  text: string;
+  local: string | null;
+  config: Config;
+}
+
+/** Beside the runner in the common git directory, whose files never change, and which goes with this version. */
+const MEMORY = path.basename(path.dirname(import.meta.dirname)) === 'runner' ? path.join(import.meta.dirname, 'config.json') : null;
+
+/**
+ * {@link loadConfig}, without its readers and judges (half of the start) when the same texts were right before. A config that
+ * names template files is judged with them, and is not remembered.
+ */
+export async function loadKnownConfig(root: string, localFolder: string | null): Promise<LoadedConfig> {
+  const [name, second] = configsIn(root);
+  if (name === undefined) return { state: 'absent' };
+  const text = second === undefined && MEMORY !== null ? plainText(path.join(root, name)) : null;
+  const local = localFolder === null ? null : plainText(path.join(localFolder, LOCAL_NAME));
+  const known = text === null ? null : remembered();
+  if (known !== null && known.name === name && known.text === text && known.local === local)
+    return { state: 'ok', config: known.config, file: name };
+  const { loadConfig } = await import('./load.ts');
+  const loaded = await loadConfig(root, localFolder);
+  if (loaded.state === 'ok' && text !== null) {
+    const { config } = loaded;
+    const alone = !Object.values(config.files ?? {}).some((spec) => spec.action === 'template' && spec.template !== undefined);
+    if (alone) remember({ name, text, local, config });
+  }
+  return loaded;
+}
+
+function remembered(): Remembered | null {
+  const text = MEMORY === null ? null : plainText(MEMORY);
+  try {
+    return text === null ? null : JSON.parse(Buffer.from(text, 'latin1').toString('utf8'));
+  } catch {
+    // A power cut can leave the name without the content.
+    return null;
+  }
+}
+
+function remember(judged: Remembered): void {
+  if (MEMORY === null) return;
+  const temporary = `${MEMORY}.${process.pid}.tmp`;
+  try {
+    fs.writeFileSync(temporary, JSON.stringify(judged), { mode: 0o600 });
+    fs.renameSync(temporary, MEMORY);
+  } catch {
+    // A disk that is full or read-only: the next run judges again.
+  }
+}
+
+/** Every byte as a character; null for anything but a plain file that can be read: the judges say what is wrong with it. */
+function plainText(file: string): string | null {
+  try {
+    return fs.lstatSync(file).isFile() ? fs.readFileSync(file, 'latin1') : null;
+  } catch {
+    return null;
+  }
+}
