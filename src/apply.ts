@@ -6,12 +6,16 @@ import { removeLeftovers } from './files/inside.ts';
 import { findShared } from './files/isolation.ts';
 import { placeFile } from './files/place.ts';
 import { readWorktreeId } from './git/identity.ts';
+import { keep } from './git/kept.ts';
+import type { WorktreeClaims } from './ledger/claims.ts';
 import { readIfThere } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
 import type { StepRecord } from './ledger/record.ts';
 import { errorMessage, Failure } from './outcome.ts';
 import { isSameThing, type Plan, type PlannedFile, type PlannedResource, type PlannedStep, resourceType } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
+import type { CarryRule, ResolvedResource, ResourceEffects } from './resources/resource.ts';
+import { giveBack } from './slot.ts';
 import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
 import { runGraph, type Task } from './steps/graph.ts';
 import { runCommand } from './steps/run-command.ts';
@@ -32,6 +36,13 @@ export interface World {
   paths: Promise<PathFacts>;
   /** Variables that the worktrees are meant to share. */
   shared: ReadonlySet<string>;
+  claims: WorktreeClaims;
+  /** The folder of the ledger that holds what this worktree's resources keep on this machine. */
+  stateFolder: string;
+  /** What is known of the resources by now. */
+  resolved: Map<string, ResolvedResource>;
+  /** The resources that this run has made and that steps fill. */
+  fresh: Set<string>;
 }
 
 /** Which part of a plan to carry out. */
@@ -67,6 +78,8 @@ export async function applyPlan(plan: Plan, world: World, options: ApplyOptions)
   for (const { name } of steps) {
     const end = ends.get(`step ${name}`);
     if (end === 'waiting') {
+      // What it did stays done.
+      if (world.journal.record.steps[name]?.state === 'ok') continue;
       recordStep(world, name, { state: 'waiting', key: '', ms: null, process: null });
       report.same(name, 'not run: something that it needs failed');
     }
@@ -107,28 +120,31 @@ function stillOurs({ worktreePath, adminDir, journal }: World): void {
 async function preparations(plan: Plan, world: World): Promise<Task[]> {
   const { worktreePath } = world;
   const outputs = [...plan.copied, ...plan.rendered].map((file) => file.path);
-  const owned = plan.resources.flatMap(({ resolved }) => resolved.made.path ?? []);
+  const owned = [...world.resolved.values()].flatMap(({ made }) => made.path ?? []);
   removeLeftovers(worktreePath, [...outputs, ...owned]);
   const { isTracked, isTrackedFile, envFiles, ignored } = await world.paths;
   const ownedTracked = owned.length === 0 ? null : await trackedPaths(worktreePath, owned);
   const warnings: string[] = [];
-  const place = async (files: PlannedFile[]) => {
-    for (const file of files) warnings.push(...(await placeOne(file, plan, world, { isTracked: isTracked(file.path), isTrackedFile })));
+  const place = async (files: PlannedFile[], carry: CarryRule[]) => {
+    for (const file of files)
+      warnings.push(...(await placeOne(file, plan, world, { isTracked: isTracked(file.path), isTrackedFile, carry })));
     return true;
   };
   return [
-    { id: 'copied', needs: [], run: () => place(plan.copied) },
+    { id: 'copied', needs: [], run: () => place(plan.copied, []) },
     ...plan.resources.map(
-      (resource): Task => ({ id: `resource ${resource.name}`, needs: ['copied'], run: () => makeResource(resource, world) }),
+      (resource): Task => ({ id: `resource ${resource.name}`, needs: ['copied'], run: () => makeResource(resource, plan, world) }),
     ),
     {
       id: 'rendered',
       needs: ['copied', ...plan.resources.map(({ name }) => `resource ${name}`)],
       async run() {
-        await place(plan.rendered);
+        const { rendered, variables, carry, url } = plan.values(world.resolved);
+        if (url !== world.journal.record.url) world.journal.append({ event: 'url', url });
+        await place(rendered, carry);
         const files = [
           ...envFiles,
-          ...plan.rendered.filter(({ spec }) => spec.action !== 'template').map((file) => file.path),
+          ...rendered.filter(({ spec }) => spec.action !== 'template').map((file) => file.path),
           ...rootEnvFiles(worktreePath),
           ...plan.copied.map((file) => file.path).filter((name) => path.basename(name).startsWith('.env')),
         ];
@@ -136,8 +152,8 @@ async function preparations(plan: Plan, world: World): Promise<Task[]> {
           ...findShared({
             worktree: worktreePath,
             files,
-            variables: plan.variables,
-            carry: plan.carry,
+            variables,
+            carry,
             mainPath: world.mainPath,
             shared: world.shared,
           }),
@@ -158,7 +174,7 @@ async function placeOne(
   file: PlannedFile,
   plan: Plan,
   world: World,
-  tracked: { isTracked: boolean; isTrackedFile(name: string): boolean },
+  tracked: { isTracked: boolean; isTrackedFile(name: string): boolean; carry: CarryRule[] },
 ): Promise<string[]> {
   const { journal, report, worktreePath, mainPath, signal } = world;
   try {
@@ -166,7 +182,7 @@ async function placeOne(
       file,
       worktree: worktreePath,
       main: mainPath,
-      carry: plan.carry,
+      carry: tracked.carry,
       mainEnv: plan.mainEnv,
       before: journal.record.files[file.path],
       tracked: tracked.isTracked,
@@ -189,28 +205,59 @@ async function placeOne(
   }
 }
 
-async function makeResource({ name, spec, resolved, create }: PlannedResource, world: World): Promise<boolean> {
-  const { journal, report, signal, worktreePath, mainPath } = world;
-  if (!create) {
+async function makeResource({ name, spec, resolved, create }: PlannedResource, plan: Plan, world: World): Promise<boolean> {
+  const { journal, report } = world;
+  if (resolved instanceof Failure) throw resolved;
+  const type = resourceType(spec.type);
+  const effects = effectsOn(name, plan, world);
+  const before = journal.record.resources[name];
+  if (!create && (await type.intact(spec, resolved, effects))) {
     report.same(name, resolved.detail);
     return true;
   }
-  const type = resourceType(spec.type);
-  const effects = { worktreePath, mainPath: mainPath ?? worktreePath, signal };
-  const before = journal.record.resources[name];
   const ours = before !== undefined && before.state !== 'destroyed' && isSameThing(before.made, resolved.made);
-  if (!ours && type.present(resolved, effects)) {
+  if (!ours && type.present?.(resolved, effects)) {
     // It was there before us: used as it is, and never recorded as ours, so never destroyed.
     report.same(name, `${resolved.detail}, there already and left as it is`);
     return true;
   }
   journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'creating', made: resolved.made } });
-  if (type.durable) journal.sync();
+  if (spec.type !== 'port') journal.sync();
   const start = Date.now();
-  const { detail, mark } = await type.create(spec, resolved, effects);
-  journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'ready', made: { ...resolved.made, ...mark } } });
-  report.done(name, detail, spec.type === 'port' ? undefined : Date.now() - start);
+  const created = await type.create(spec, resolved, effects);
+  const is = created.resolved ?? resolved;
+  if (created.kept) keep(world.adminDir, name, created.kept);
+  journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'ready', made: { ...is.made, ...created.mark } } });
+  world.resolved.set(name, is);
+  if (type.filledBySteps) world.fresh.add(name);
+  report.done(name, created.detail, spec.type === 'port' ? undefined : Date.now() - start);
   return true;
+}
+
+function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
+  const { journal, report, signal, worktreePath, mainPath, claims, logs, stateFolder, facts } = world;
+  return {
+    worktreePath,
+    mainPath: mainPath ?? worktreePath,
+    worktreeId: journal.record.id,
+    signal,
+    log: path.join(logs, `${name}.log`),
+    stateFolder,
+    environment: () => commandEnvironment(facts, plan.known(world.resolved).variables),
+    intend(made) {
+      const type = plan.resources.find((resource) => resource.name === name)?.spec.type ?? '';
+      journal.append({ event: 'resource', name, resource: { type, state: 'creating', made }, instead: true });
+      journal.sync();
+    },
+    claim(claim) {
+      journal.append({ event: 'claim', names: [claim] });
+      if (claims.take(claim)) return true;
+      giveBack([claim], journal, claims);
+      return false;
+    },
+    release: (claim) => giveBack([claim], journal, claims),
+    say: (text) => report.warn(text),
+  };
 }
 
 function rootEnvFiles(worktree: string): string[] {
@@ -236,9 +283,9 @@ function stepTask(step: PlannedStep, plan: Plan, world: World, options: ApplyOpt
   };
 }
 
-async function runStep({ name, spec, key, done }: PlannedStep, plan: Plan, world: World, force: boolean): Promise<boolean> {
+async function runStep({ name, spec, key, done, fills }: PlannedStep, plan: Plan, world: World, force: boolean): Promise<boolean> {
   const { report, signal, worktreePath, facts, logs } = world;
-  if (done && !force) {
+  if (done && !force && !fills.some((resource) => world.fresh.has(resource))) {
     report.same(name, `${spec.run}  (done before)`);
     return true;
   }
@@ -255,7 +302,7 @@ async function runStep({ name, spec, key, done }: PlannedStep, plan: Plan, world
   const start = Date.now();
   for (let attempt = 0; ; attempt += 1) {
     recordStep(world, name, { state: 'running', key, ms: null, process: null });
-    const env = commandEnvironment(facts, spec.variables ? plan.variables : {}, spec.env);
+    const env = commandEnvironment(facts, spec.variables ? plan.known(world.resolved).variables : {}, spec.env);
     const started = (mark: object | null) =>
       recordStep(world, name, { state: 'running', key, ms: null, process: mark && JSON.stringify(mark) });
     const result = await runCommand({ run: spec.run, cwd, env, timeoutMs: milliseconds(spec.timeout), log, signal, started });

@@ -5,6 +5,7 @@ import type { Config } from './config/schema.ts';
 import { isTemplate, loadHandlebars } from './config/templates.ts';
 import { readEnvText } from './files/env-text.ts';
 import type { FileTask } from './files/sources.ts';
+import { readKept } from './git/kept.ts';
 import type { Place } from './git/worktrees.ts';
 import { readPlainIfThere } from './ledger/document.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
@@ -20,6 +21,7 @@ export async function gather(
   files: FileTask[],
   names: { slug: string; slot: Slot; branch: string | null },
   record: WorktreeRecord | null,
+  adminDir: string | null,
 ): Promise<PlanInput> {
   const { main, commonDir, bare } = place.repository;
   const inputDigests = await digestInputs(config, root);
@@ -27,6 +29,7 @@ export async function gather(
   const texts = [
     config.url ?? '',
     ...Object.values(config.env),
+    ...Object.values(config.resources).flatMap((spec) => Object.values(spec).filter((value) => typeof value === 'string')),
     ...Object.values(templates),
     ...Object.values(config.files ?? {}).flatMap((spec) => [
       ...('text' in spec ? [spec.text ?? ''] : []),
@@ -44,6 +47,7 @@ export async function gather(
     templates,
     inputDigests,
     record,
+    kept: adminDir === null ? {} : readKept(adminDir),
     handlebars: texts.some(isTemplate) ? await loadHandlebars() : null,
     readEnvFile(file, name) {
       const value = main === null ? undefined : readEnvText(readPlainIfThere(path.join(main, file)) ?? '')[name];

@@ -30,6 +30,8 @@ export interface PlanInput {
   inputDigests: Record<string, string>;
   /** What the ledger knows of the worktree; null before its first set-up. */
   record: WorktreeRecord | null;
+  /** What commands gave for the resources, and the ledger must not know, by resource. */
+  kept: Record<string, Record<string, string>>;
   /** Null when the config holds no template. */
   handlebars: typeof Handlebars | null;
   /** For the helper `envfile`. */
@@ -39,7 +41,8 @@ export interface PlanInput {
 export interface PlannedResource {
   name: string;
   spec: ResourceSpec;
-  resolved: ResolvedResource;
+  /** What it will be; or why that cannot be said, which is what its set-up fails with. */
+  resolved: ResolvedResource | Failure;
   /** False when an earlier run made it. */
   create: boolean;
 }
@@ -57,6 +60,20 @@ export interface PlannedStep {
   key: string;
   done: boolean;
   needs: string[];
+  /** The resources that it fills, by itself or by what it needs: when one of them is made again, it runs again. */
+  fills: string[];
+}
+
+/** The resources of a worktree as far as they are known. */
+export type Resolved = ReadonlyMap<string, ResolvedResource>;
+
+/** What follows from the resources, once they are made. */
+export interface Values {
+  url: string | null;
+  /** The variables that files and commands get. */
+  variables: Record<string, string>;
+  carry: CarryRule[];
+  rendered: PlannedFile[];
 }
 
 /** What a set-up does, in order: copied files, resources, rendered files, steps. */
@@ -64,15 +81,15 @@ export interface Plan {
   project: string;
   slug: string;
   slot: Slot;
-  url: string | null;
-  /** The variables that files and commands get. */
-  variables: Record<string, string>;
-  carry: CarryRule[];
   /** The main worktree's env files, read. */
   mainEnv: Record<string, string>;
   copied: PlannedFile[];
   resources: PlannedResource[];
-  rendered: PlannedFile[];
+  rendered: FileTask[];
+  /** @throws {Failure} when a value that is asked for is not known */
+  values(resources: Resolved): Values;
+  /** The variables that are known, and the address if it is. */
+  known(resources: Resolved): Pick<Values, 'variables' | 'url'>;
   steps: PlannedStep[];
   teardown: TeardownStep[];
   keepMs: number;
@@ -83,62 +100,122 @@ const COPIED = ['copy', 'link', 'sqlite'];
 /** What a step without `needs` waits for, besides the step above it. */
 const EVERYTHING_BEFORE = ['copied', 'rendered'];
 
-/** Makes the plan. @throws {Failure} when a value is not to be had on this machine */
+/** Makes the plan. @throws {Failure} when a part of it cannot be had on this machine */
 export function planSetUp(input: PlanInput): Plan {
-  const { config, slot } = input;
+  const { config, slot, files } = input;
   const resources = Object.entries(config.resources).map(([name, spec]) => planResource(name, spec, input));
-  const values = templateValues(input, resources);
-  const text = (template: string): string => {
-    if (!isTemplate(template)) return template;
-    if (!input.handlebars) throw new Error('a template without Handlebars');
-    return render(input.handlebars, template, values, input.readEnvFile);
-  };
-  const variables: Record<string, string> = {};
-  for (const { name, spec, resolved } of resources) if (spec.export) variables[name] = resolved.value;
-  for (const [name, template] of Object.entries(config.env)) {
-    variables[name] = named(`env.${name}`, () => text(template));
-    values[name] = variables[name];
-  }
-  const files = input.files.map((task) => planFile(task, variables, text, input));
   return {
     project: input.project,
     slug: input.slug,
     slot,
-    url: config.url === undefined ? defaultUrl(slot) : named('url', () => text(config.url ?? '')),
-    variables,
     mainEnv: input.mainEnv,
-    carry: resources.flatMap(({ resolved }) => resolved.carry),
-    copied: files.filter(({ spec }) => COPIED.includes(spec.action)),
+    copied: files.filter(({ spec }) => COPIED.includes(spec.action)).map((task) => ({ ...task, place: {}, text: null })),
     resources,
     rendered: files.filter(({ spec }) => !COPIED.includes(spec.action)),
-    steps: planSteps(input, stepOrder(config), resources),
+    values: (resolved) => planValues(input, resolved),
+    known: (resolved) => knownValues(input, resolved),
+    steps: planSteps(input, stepOrder(config)),
     teardown: planTeardown(config),
     keepMs: milliseconds(config.keep),
   };
 }
 
-function planResource(
-  name: string,
-  spec: ResourceSpec,
-  { slot, mainPath, worktreePath, mainEnv, record, config }: PlanInput,
-): PlannedResource {
+/** What is known of a plan's resources before anything is made. */
+export function resolvedNow({ resources }: Pick<Plan, 'resources'>): Map<string, ResolvedResource> {
+  return new Map(resources.flatMap(({ name, resolved }) => (resolved instanceof Failure ? [] : [[name, resolved] as const])));
+}
+
+/** A worktree's variables as they are now. @throws {Failure} when one is not known */
+export function variablesNow(plan: Plan): Record<string, string> {
+  for (const { resolved } of plan.resources) if (resolved instanceof Failure) throw resolved;
+  return plan.values(resolvedNow(plan)).variables;
+}
+
+function planValues(input: PlanInput, resolved: Resolved): Values {
+  const { config, slot } = input;
+  for (const name of Object.keys(config.resources)) {
+    if (resolved.get(name)?.value == null) throw new Failure(`${name} is not made yet, so its value is not known. Run \`git coppice up\`.`);
+  }
+  const values = templateValues(input, resolved);
+  const text = filler(input, values);
+  const variables = resourceVariables(config, resolved);
+  for (const [name, template] of Object.entries(config.env)) {
+    variables[name] = named(`env.${name}`, () => text(template));
+    values[name] = variables[name];
+  }
+  return {
+    url: config.url === undefined ? defaultUrl(slot) : named('url', () => text(config.url ?? '')),
+    variables,
+    carry: [...resolved.values()].flatMap(({ carry }) => carry),
+    rendered: input.files.filter(({ spec }) => !COPIED.includes(spec.action)).map((task) => planFile(task, variables, text, input)),
+  };
+}
+
+/** What a step gets that does not wait for every resource: a value that is not known yet is left out. */
+function knownValues(input: PlanInput, resolved: Resolved): Pick<Values, 'variables' | 'url'> {
+  const { config, slot } = input;
+  const values = templateValues(input, resolved);
+  const text = filler(input, values);
+  const variables = resourceVariables(config, resolved);
+  const fill = (template: string): string | null => {
+    try {
+      return text(template);
+    } catch (error) {
+      if (error instanceof Failure) return null;
+      throw error;
+    }
+  };
+  for (const [name, template] of Object.entries(config.env)) {
+    const value = fill(template);
+    if (value === null) continue;
+    variables[name] = value;
+    values[name] = value;
+  }
+  return { variables, url: config.url === undefined ? defaultUrl(slot) : fill(config.url) };
+}
+
+function resourceVariables(config: Config, resolved: Resolved): Record<string, string> {
+  const exported = Object.entries(config.resources).filter(([, spec]) => spec.export);
+  return Object.assign({}, ...exported.map(([name]) => resolved.get(name)?.variables ?? {}));
+}
+
+function filler(input: PlanInput, values: Record<string, unknown>): (template: string) => string {
+  return (template) => {
+    if (!isTemplate(template)) return template;
+    if (!input.handlebars) throw new Error('a template without Handlebars');
+    return render(input.handlebars, template, values, input.readEnvFile);
+  };
+}
+
+function planResource(name: string, spec: ResourceSpec, input: PlanInput): PlannedResource {
+  const { slot, mainPath, worktreePath, mainEnv, record, config } = input;
   const known = record?.resources[name];
-  if (known && known.state !== 'destroyed' && known.type !== spec.type) {
+  const there = known && known.state !== 'destroyed' ? known : undefined;
+  if (there && there.type !== spec.type) {
     throw new Failure(
-      `${name} was made as \`${known.type}\` and is \`${spec.type}\` in the config now. Run \`git coppice down\` first, then \`git coppice up\`.`,
+      `${name} was made as \`${there.type}\` and is \`${spec.type}\` in the config now. Run \`git coppice down\` first, then \`git coppice up\`.`,
     );
   }
-  const type = resourceType(spec.type);
-  const resolved = type.resolve(spec, {
-    name,
-    mainPath: mainPath ?? worktreePath,
-    worktreePath,
-    mainEnv,
-    envFiles: config.envFiles,
-    port: slot.ports[name] ?? null,
-  });
-  const same = known?.state === 'ready' && isSameThing(known.made, resolved.made);
-  return { name, spec, resolved, create: !same || !type.intact(spec, resolved) };
+  let resolved: ResolvedResource;
+  try {
+    resolved = resourceType(spec.type).resolve(spec, {
+      name,
+      project: input.project,
+      slug: input.slug,
+      mainPath: mainPath ?? worktreePath,
+      worktreePath,
+      mainEnv,
+      envFiles: config.envFiles,
+      port: slot.ports[name] ?? null,
+      before: there?.made ?? null,
+      kept: input.kept[name] ?? null,
+      text: filler(input, templateValues(input, new Map())),
+    });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return { name, spec, resolved: error, create: true };
+  }
+  return { name, spec, resolved, create: there?.state !== 'ready' || !isSameThing(there.made, resolved.made) };
 }
 
 /** Whether what the journal says was made is what a plan means; the journal may know more of it. */
@@ -157,7 +234,7 @@ export function resourceType(name: string): ResourceType {
 }
 
 /** `main.env` is a map without a prototype, so that no name reads what is not in the file. */
-function templateValues(input: PlanInput, resources: PlannedResource[]): Record<string, unknown> {
+function templateValues(input: PlanInput, resolved: Resolved): Record<string, unknown> {
   return {
     project: input.project,
     slug: input.slug,
@@ -167,8 +244,8 @@ function templateValues(input: PlanInput, resources: PlannedResource[]): Record<
     path: input.worktreePath,
     main: { path: input.mainPath ?? '', env: { ...input.mainEnv } },
     user: os.userInfo().username,
-    resources: Object.fromEntries(resources.map(({ name, resolved }) => [name, { ...resolved.parts }])),
-    ...Object.fromEntries(resources.map(({ name, resolved }) => [name, resolved.value])),
+    resources: Object.fromEntries([...resolved].map(([name, { parts }]) => [name, { ...parts }])),
+    ...Object.fromEntries([...resolved].flatMap(([name, { value }]) => (value === null ? [] : [[name, value]]))),
   };
 }
 
@@ -190,20 +267,12 @@ function planFile(
   return { ...task, place, text: null };
 }
 
-/** A step that succeeded is done while its key is the same and nothing that it fills is made again, by it or by what it needs. */
-function planSteps(
-  { config, record, inputDigests, worktreePath }: PlanInput,
-  order: Map<string, string[]>,
-  resources: PlannedResource[],
-): PlannedStep[] {
-  // What stands there already is used as it is, and steps have filled it or need not.
-  const isMadeAgain = (type: ResourceType, resolved: ResolvedResource) => type.filledBySteps && !type.present(resolved, { worktreePath });
-  const fresh = new Set(
-    resources.flatMap(({ name, spec, resolved, create }) => (create && isMadeAgain(resourceType(spec.type), resolved) ? [name] : [])),
-  );
-  const again = (name: string): boolean => {
+/** A step that succeeded is done while its key is the same, and what it fills is not made again. */
+function planSteps({ config, record, inputDigests }: PlanInput, order: Map<string, string[]>): PlannedStep[] {
+  const filled = Object.entries(config.resources).flatMap(([name, spec]) => (resourceType(spec.type).filledBySteps ? [name] : []));
+  const fills = (name: string): string[] => {
     const { needs } = config.steps[name] ?? {};
-    return needs ? needs.some((need) => fresh.has(need) || (need in config.steps && again(need))) : fresh.size > 0;
+    return needs ? needs.flatMap((need) => (need in config.steps ? fills(need) : filled.filter((resource) => resource === need))) : filled;
   };
   return Object.entries(config.steps).map(([name, spec]) => {
     const { run, env, cwd, variables } = spec;
@@ -212,7 +281,7 @@ function planSteps(
     const before = record?.steps[name];
     const steps = (order.get(name) ?? []).map((step) => `step ${step}`);
     const needs = spec.needs ? ['copied', ...steps, ...spec.needs.map((need) => `resource ${need}`)] : [...EVERYTHING_BEFORE, ...steps];
-    return { name, spec, key, done: before?.state === 'ok' && before.key === key && !again(name), needs };
+    return { name, spec, key, done: before?.state === 'ok' && before.key === key, needs, fills: fills(name) };
   });
 }
 

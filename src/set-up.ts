@@ -14,10 +14,10 @@ import { claimsOf } from './ledger/claims.ts';
 import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
 import { adoptOwnership, type OwnAttempt, type Ownership, tryOwn } from './ledger/owner.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
-import { knowRepository, worktreeFolder } from './ledger/repositories.ts';
+import { knowRepository, stateFolder, worktreeFolder } from './ledger/repositories.ts';
 import { openStateDir, type StateDir } from './ledger/state-dir.ts';
 import { errorCode, errorMessage, Failure } from './outcome.ts';
-import { type Plan, planSetUp } from './plan.ts';
+import { type Plan, planSetUp, resolvedNow } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
 import { type listeningPorts, takeSlot, takeSlug } from './slot.ts';
 import { endLeftover } from './steps/process-group.ts';
@@ -209,13 +209,14 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
   releaseVanished({ state, commonDir: place.repository.commonDir, repository: repositoryId });
   for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
   const { plan, world } = await prepare(session, 'all');
-  const { project, url, keepMs, teardown } = plan;
+  const { project, keepMs, teardown } = plan;
+  const { url } = plan.known(world.resolved);
   journal.append({ event: 'plan', project, url, keepMs, teardown, steps: plan.steps.map(({ name }) => name) });
   report.title(`coppice  ${worktree.branch ?? plan.slug}  slot ${plan.slot.slot}`);
   const { step, force = false } = options;
   const ok = await applyPlan(plan, world, { part: options.background ? 'files' : 'all', force, ...(step === undefined ? {} : { step }) });
   if (ok && options.background && !signal.aborted) {
-    const there = url === null ? 'files are there' : `files and ports are there  ${url}`;
+    const there = journal.record.url === null ? 'files are there' : `files and ports are there  ${journal.record.url}`;
     report.text(`${there}; the rest goes on in the background: \`git coppice up\` waits for it`);
     return { state: 'background', goOn: 'all' };
   }
@@ -228,7 +229,7 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
     report.text(`done; not run yet: ${missing.map(({ name }) => name).join(', ')}. \`git coppice up\` runs them.`);
     return { state: 'ready', goOn: null };
   }
-  if (ok) report.text(`ready in ${duration(Date.now() - start)}${url === null ? '' : `  ${url}`}`);
+  if (ok) report.text(`ready in ${duration(Date.now() - start)}${journal.record.url === null ? '' : `  ${journal.record.url}`}`);
   const left = plan.steps.some(({ spec, done }) => spec.background && (!done || force));
   return { state: signal.aborted ? 'interrupted' : end, goOn: ok && left && step === undefined && !signal.aborted ? 'background' : null };
 }
@@ -257,7 +258,7 @@ async function prepare(
     journal,
     claims,
   );
-  const plan = planSetUp(await gather(config, place, root, files, { slug, slot, branch }, journal.record));
+  const plan = planSetUp(await gather(config, place, root, files, { slug, slot, branch }, journal.record, worktree.adminDir));
   const facts = factsOf(plan, place, worktree);
   const logs = logsFolder(commonDir, worktreeId);
   return {
@@ -274,6 +275,10 @@ async function prepare(
       logs,
       paths,
       shared: new Set(config.shared),
+      claims,
+      stateFolder: stateFolder(folder),
+      resolved: resolvedNow(plan),
+      fresh: new Set(),
     },
   };
 }

@@ -4,6 +4,9 @@ import { tail } from './apply.ts';
 import { withdrawFile } from './files/place.ts';
 import type { WorktreeClaims } from './ledger/claims.ts';
 import type { Journal } from './ledger/journal.ts';
+import type { ResourceRecord } from './ledger/record.ts';
+import { stateFolder } from './ledger/repositories.ts';
+import { Failure } from './outcome.ts';
 import { resourceType } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
 import type { ResourceType } from './resources/resource.ts';
@@ -51,29 +54,84 @@ export async function runTeardown({ journal, report, signal, facts, variables, l
   return ok;
 }
 
+/** What of a worktree's record to destroy, and in what world. */
+export interface DestroyWorld {
+  journal: Journal;
+  /** Null when the worktree is gone. */
+  worktreePath: string | null;
+  /** The worktree's folder in the ledger. */
+  folder: string;
+  claims: WorktreeClaims;
+  report: Reporter;
+  signal: AbortSignal;
+  /** Whether git tracks a path by now: that is left. */
+  isTracked?(name: string): boolean;
+  types?: TypeLookup;
+}
+
 /**
- * Destroys what the journal says was made, the newest first.
- * @param worktreePath null when the worktree is gone
- * @param isTracked whether git tracks a path by now: that is left
+ * Destroys what the journal says was made, the newest first. What cannot be destroyed, or not be proven to be ours, is said,
+ * and stays in the journal.
+ * @param keepsData whether what holds data outside the worktree is only stopped
+ * @returns whether nothing is left
  */
-export async function destroyResources(
-  journal: Journal,
-  worktreePath: string | null,
-  report: Reporter | null,
-  isTracked: (name: string) => boolean = () => false,
-  types: TypeLookup = resourceType,
-): Promise<void> {
+export async function destroyResources(world: DestroyWorld, keepsData = false): Promise<boolean> {
+  const { journal, report, types = resourceType } = world;
+  let whole = true;
+  for (const left of [...journal.record.left].reverse()) {
+    if (keepsData && types(left.type).outside === 'data') whole = false;
+    else if (await destroyed(left.name, left, world)) {
+      const rest = journal.record.left.filter(({ made }) => made !== left.made);
+      journal.append({ event: 'left', left: rest });
+      report.done(left.name, `${describe(left)} destroyed`);
+    } else whole = false;
+  }
   for (const [name, resource] of Object.entries(journal.record.resources).reverse()) {
     if (resource.state === 'destroyed') continue;
-    if (!isTracked(resource.made.path ?? '')) await types(resource.type).destroy(resource.made, { worktreePath });
+    if (keepsData && types(resource.type).outside === 'data') {
+      whole = false;
+      if (resource.state !== 'stopped' && types(resource.type).stop && (await destroyed(name, resource, world, 'stop')))
+        journal.append({ event: 'resource', name, resource: { ...resource, state: 'stopped' } });
+      continue;
+    }
+    if (!(await destroyed(name, resource, world))) {
+      whole = false;
+      continue;
+    }
     journal.append({ event: 'resource', name, resource: { ...resource, state: 'destroyed' } });
-    report?.done(
-      name,
-      resource.type === 'port'
-        ? `${resource.made.port ?? ''} given back`
-        : `${resource.made.path ?? Object.values(resource.made).join(' ')} destroyed`,
-    );
+    report.done(name, `${describe(resource)} ${resource.type === 'port' ? 'given back' : 'destroyed'}`);
   }
+  return whole;
+}
+
+async function destroyed(
+  name: string,
+  { type, made }: ResourceRecord,
+  world: DestroyWorld,
+  how: 'stop' | 'destroy' = 'destroy',
+): Promise<boolean> {
+  const { journal, worktreePath, folder, claims, report, signal, isTracked = () => false, types = resourceType } = world;
+  if (isTracked(made.path ?? '')) return true;
+  const effects = {
+    worktreePath,
+    worktreeId: journal.record.id,
+    stateFolder: stateFolder(folder),
+    signal,
+    release: (claim: string) => giveBack([claim], journal, claims),
+  };
+  try {
+    await types(type)[how]?.(made, effects);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    report.fail(name, error.message);
+    return false;
+  }
+}
+
+/** What a resource is called when it goes. */
+export function describe({ made }: ResourceRecord): string {
+  return made.shown ?? made.port ?? made.path ?? Object.values(made).join(' ');
 }
 
 /** Takes our block out of the worktree's env files; everything else stays. */
@@ -96,4 +154,13 @@ export function releasePorts(journal: Journal, claims: WorktreeClaims): void {
 /** Gives back everything that a worktree has claimed. */
 export function releaseAll(journal: Journal, claims: WorktreeClaims): void {
   giveBack(journal.record.claims, journal, claims);
+}
+
+/** Gives back slot, ports and slug: what is named after them and still there keeps its own claim. */
+export function releasePlace(journal: Journal, claims: WorktreeClaims): void {
+  giveBack(
+    journal.record.claims.filter((name) => /^(port|slot|slug)-/.test(name)),
+    journal,
+    claims,
+  );
 }

@@ -5,12 +5,13 @@ import { livingWorktreeIds } from './git/identity.ts';
 import { claimsOf, forgetRepositoryClaims } from './ledger/claims.ts';
 import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
 import { type Ownership, tryOwn } from './ledger/owner.ts';
-import type { WorktreeRecord } from './ledger/record.ts';
+import type { ResourceRecord, WorktreeRecord } from './ledger/record.ts';
 import { recordedWorktrees, worktreeFolder } from './ledger/repositories.ts';
 import type { StateDir } from './ledger/state-dir.ts';
 import { errorCode } from './outcome.ts';
 import { resourceType } from './plan.ts';
-import { destroyResources, releaseAll, type TypeLookup } from './take-down.ts';
+import type { Reporter } from './report/reporter.ts';
+import { destroyResources, releaseAll, releasePlace, type TypeLookup } from './take-down.ts';
 
 /** A worktree that the ledger knows and git does not have any more. */
 export interface Vanished {
@@ -49,49 +50,74 @@ export function findVanished({ state, commonDir, repository }: Where, types: Typ
  * `keep:`; when that is over, a detached process destroys it.
  */
 export function releaseVanished(where: Where, types: TypeLookup = resourceType): void {
-  let expired = false;
+  let due = false;
   for (const { id, record, keptUntil } of findVanished(where, types)) {
-    expired ||= keptUntil !== null && keptUntil <= Date.now();
-    if (keptUntil !== null && record.goneAt !== null) continue;
+    due ||= hasService(record, types) || (keptUntil !== null && keptUntil <= Date.now());
+    const holds = keptUntil !== null || hasService(record, types);
+    if (holds && record.goneAt !== null) continue;
     withRecord(where, id, (journal, finish) => {
       journal.append({ event: 'gone', at: new Date().toISOString() });
-      releaseAll(
-        journal,
-        claimsOf(where.state, worktreeFolder(where.state, where.repository, id), id, { path: record.path, repository: where.repository }),
-      );
-      if (keptUntil === null) finish();
+      const claims = claimsOf(where.state, worktreeFolder(where.state, where.repository, id), id, {
+        path: record.path,
+        repository: where.repository,
+      });
+      // What is still there keeps its own claims.
+      if (holds) releasePlace(journal, claims);
+      else {
+        releaseAll(journal, claims);
+        finish();
+      }
     });
   }
   const script = process.argv[1];
-  if (expired && script !== undefined)
+  if (due && script !== undefined)
     spawn(process.execPath, [script, 'gc', '--expired'], { cwd: where.commonDir, detached: true, stdio: 'ignore' }).unref();
 }
 
-/** Destroys all that a vanished worktree still has, and forgets it. @returns false when another process is at it */
-export async function destroyVanished(where: Where, id: string, types: TypeLookup = resourceType, stillThere = livesOn): Promise<boolean> {
+/** How to destroy what a vanished worktree has. */
+export interface DestroyOptions {
+  report: Reporter;
+  signal?: AbortSignal;
+  types?: TypeLookup;
+  /** Whether git has it again, after all. */
+  stillThere?: typeof livesOn;
+  /** Only what can be made again goes. */
+  keepsData?: boolean;
+}
+
+/**
+ * Destroys all that a vanished worktree still has, and forgets it.
+ * @returns `kept` when something is left, which was said; `busy` when another process is at it, or it is not gone after all
+ */
+export async function destroyVanished(where: Where, id: string, options: DestroyOptions): Promise<'done' | 'kept' | 'busy'> {
+  const { report, signal = new AbortController().signal, types = resourceType, stillThere = livesOn, keepsData = false } = options;
   const folder = worktreeFolder(where.state, where.repository, id);
-  const held = ownVanished(folder);
-  if (!held) return false;
+  const ownership = ownVanished(folder);
+  if (!ownership) return 'busy';
   const journal = openJournal(folder, id, where.repository);
   let finished = false;
   try {
-    if (stillThere(where, id)) return false;
+    if (stillThere(where, id)) return 'busy';
     journal.append({ event: 'gone', at: journal.record.goneAt ?? new Date().toISOString() });
-    await destroyResources(journal, null, null, () => false, types);
-    releaseAll(journal, claimsOf(where.state, folder, id, { path: journal.record.path, repository: where.repository }));
+    const claims = claimsOf(where.state, folder, id, { path: journal.record.path, repository: where.repository });
+    if (!(await destroyResources({ journal, worktreePath: null, folder, claims, report, signal, types }, keepsData))) {
+      releasePlace(journal, claims);
+      return 'kept';
+    }
+    releaseAll(journal, claims);
     forget(where, id);
     finished = true;
-    return true;
+    return 'done';
   } finally {
     journal.close();
-    if (!finished) held.release();
+    if (!finished) ownership.release();
   }
 }
 
 function withRecord(where: Where, id: string, work: (journal: Journal, finish: () => void) => void): void {
   const folder = worktreeFolder(where.state, where.repository, id);
-  const held = ownVanished(folder);
-  if (!held) return;
+  const ownership = ownVanished(folder);
+  if (!ownership) return;
   const journal = openJournal(folder, id, where.repository);
   let finished = false;
   try {
@@ -101,7 +127,7 @@ function withRecord(where: Where, id: string, work: (journal: Journal, finish: (
     });
   } finally {
     journal.close();
-    if (!finished) held.release();
+    if (!finished) ownership.release();
   }
 }
 
@@ -109,11 +135,18 @@ function livesOn(where: Where, id: string): boolean {
   return livingWorktreeIds(where.commonDir).has(id);
 }
 
-/** Destroys all that the worktrees of a repository have, and forgets it. Only for one that a person says is gone for good. */
-export async function forgetRepository(where: Where): Promise<void> {
-  for (const id of recordedWorktrees(where.state, where.repository)) await destroyVanished(where, id, resourceType, () => false);
+/**
+ * Destroys all that the worktrees of a repository have, and forgets it. Only for one that a person says is gone for good.
+ * @returns false when something could not be destroyed, and is still known
+ */
+export async function forgetRepository(where: Where, report: Reporter): Promise<boolean> {
+  let whole = true;
+  for (const id of recordedWorktrees(where.state, where.repository))
+    whole = (await destroyVanished(where, id, { report, stillThere: () => false })) === 'done' && whole;
+  if (!whole) return false;
   forgetRepositoryClaims(where.state, where.repository);
   fs.rmSync(path.join(where.state.repos, where.repository), { recursive: true, force: true });
+  return true;
 }
 
 /** Null when another process is at it, or has just finished with it. */
@@ -137,5 +170,16 @@ function forget({ state, commonDir, repository }: Where, id: string): void {
 }
 
 function holdsData(record: WorktreeRecord, types: TypeLookup): boolean {
-  return Object.values(record.resources).some((resource) => resource.state !== 'destroyed' && types(resource.type).durable);
+  return held(record).some(({ type }) => types(type).outside === 'data');
+}
+
+/** Whether something runs, or takes a place, that needs no keeping. */
+function hasService(record: WorktreeRecord, types: TypeLookup): boolean {
+  return held(record).some(
+    ({ type, state }) => types(type).outside === 'service' || (types(type).stop !== undefined && state !== 'stopped'),
+  );
+}
+
+function held(record: WorktreeRecord): ResourceRecord[] {
+  return [...record.left, ...Object.values(record.resources)].filter(({ state }) => state !== 'destroyed');
 }

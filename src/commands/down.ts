@@ -2,12 +2,14 @@ import type { Config } from '../config/schema.ts';
 import { trackedPaths } from '../files/exclude.ts';
 import { fileTasks } from '../files/sources.ts';
 import { gather } from '../gather.ts';
+import { keepNothing } from '../git/kept.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
 import { claimsOf, type WorktreeClaims } from '../ledger/claims.ts';
 import { type Journal, openJournal } from '../ledger/journal.ts';
 import type { Ownership } from '../ledger/owner.ts';
+import type { WorktreeRecord } from '../ledger/record.ts';
 import { Failure } from '../outcome.ts';
-import { planSetUp } from '../plan.ts';
+import { planSetUp, variablesNow } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { factsOf, logsFolder, own, type Registered, register, requireConfig } from '../set-up.ts';
 import { duration } from '../steps/run-command.ts';
@@ -31,13 +33,21 @@ export async function down(argument: string | undefined, options: { force?: bool
     try {
       const ok = await tearDown(opened, place, worktree, report, signal);
       if (signal.aborted) return 1;
-      await destroyResources(opened.journal, worktree.path, report, await trackedNow(opened.journal, worktree.path));
+      const whole = await destroyResources({
+        ...opened,
+        worktreePath: worktree.path,
+        report,
+        signal,
+        isTracked: await trackedNow(opened.journal, worktree.path),
+      });
+      keepNothing(worktree.adminDir);
       withdrawFiles(opened.journal, worktree.path, report);
       releasePorts(opened.journal, opened.claims);
       opened.journal.append({ event: 'end', at: new Date().toISOString(), state: 'down', ms: Date.now() - start });
       opened.journal.sync();
-      report.text(ok ? `down in ${duration(Date.now() - start)}` : 'down, but a teardown command failed');
-      return ok ? 0 : 1;
+      if (!whole) report.text('down, but not all of it could be destroyed: `git coppice down` again when that is mended');
+      else report.text(ok ? `down in ${duration(Date.now() - start)}` : 'down, but a teardown command failed');
+      return ok && whole ? 0 : 1;
     } finally {
       opened.journal.close();
       opened.ownership.release();
@@ -101,7 +111,7 @@ export async function tearDown(
   const slot = { slot: record.slot ?? 0, ports: record.ports };
   const facts = factsOf({ project: record.project, slug: record.slug, slot }, place, worktree);
   const config = await requireConfig(worktree.path, place.repository.main).catch(onlyBugs);
-  const variables = config ? await variablesOf(config, place, worktree, record.slug, slot) : {};
+  const variables = config ? await variablesOf(config, place, worktree, record.slug, slot, record).catch(() => ({})) : {};
   return runTeardown({ journal, report, signal, facts, variables, logs: logsFolder(place.repository.commonDir, worktreeId) });
 }
 
@@ -115,18 +125,22 @@ function onlyBugs(error: unknown): null {
 export async function variablesOf(
   config: Config,
   place: Place,
-  worktree: Pick<Worktree, 'path' | 'branch'>,
+  worktree: Pick<Worktree, 'path' | 'branch'> & { adminDir?: string | null },
   slug: string,
   slot: { slot: number; ports: Record<string, number> },
+  record: WorktreeRecord | null,
 ): Promise<Record<string, string>> {
-  return planSetUp(
-    await gather(
-      config,
-      place,
-      worktree.path,
-      await fileTasks(config, place.repository, worktree.path),
-      { slug, slot, branch: worktree.branch },
-      null,
+  return variablesNow(
+    planSetUp(
+      await gather(
+        config,
+        place,
+        worktree.path,
+        await fileTasks(config, place.repository, worktree.path),
+        { slug, slot, branch: worktree.branch },
+        record,
+        worktree.adminDir ?? null,
+      ),
     ),
-  ).variables;
+  );
 }

@@ -44,7 +44,7 @@ export async function environmentOf(argument: string | undefined, verb: string):
     const slot = { slot: 0, ports };
     const { main: mainPath, commonDir, bare } = place.repository;
     const facts = factsOf({ project: projectName(config, mainPath, commonDir, bare), slug: 'main', slot }, place, main);
-    return { variables: await variablesOf(config, place, main, 'main', slot), facts };
+    return { variables: await variablesOf(config, place, main, 'main', slot, null), facts };
   }
   const target = await findTarget(argument, verb);
   const record = recordOf(target.place.repository.commonDir, target.worktree);
@@ -55,7 +55,7 @@ export async function environmentOf(argument: string | undefined, verb: string):
   const missing = Object.entries(config.resources).find(([name, spec]) => spec.type === 'port' && record.ports[name] === undefined);
   if (missing) throw new Failure(`\`${missing[0]}\` is new in the config, and this worktree has none yet. Run \`git coppice up\`.`);
   return {
-    variables: await variablesOf(config, target.place, target.worktree, record.slug, slot),
+    variables: await variablesOf(config, target.place, target.worktree, record.slug, slot, record),
     facts: factsOf({ project: record.project, slug: record.slug, slot }, target.place, target.worktree),
   };
 }

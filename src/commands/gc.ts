@@ -6,6 +6,7 @@ import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
 import { errorMessage, Failure } from '../outcome.ts';
 import { resourceType } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
+import { describe } from '../take-down.ts';
 import { destroyVanished, findVanished, forgetRepository, type Vanished } from '../vanished.ts';
 
 export interface GcOptions {
@@ -73,15 +74,30 @@ async function collect(
     report.fail(commonDir, `git cannot say which worktrees it has, so nothing of it is touched (${errorMessage(error)})`);
     return { ok: false, found: 0 };
   }
+  let ok = true;
   for (const { id: worktree, record, keptUntil } of vanished) {
-    if (options.expired && (keptUntil === null || keptUntil > Date.now())) continue;
-    const outside = Object.values(record.resources).filter(({ type, state }) => state !== 'destroyed' && resourceType(type).durable);
+    const outside = Object.values(record.resources).filter(
+      ({ type, state }) => state !== 'destroyed' && resourceType(type).outside !== 'nothing',
+    );
     const ports = Object.values(record.ports).filter((port) => record.claims.includes(`port-${port}`));
-    const what = [...ports, ...outside.flatMap(({ made }) => Object.values(made))].join(', ');
+    const what = [...ports, ...outside.map(describe)].join(', ');
     if (options.dryRun) report.same(record.slug, `would give back ${what || 'its slot'}`);
-    else if (await destroyVanished(where, worktree)) report.done(record.slug, `gave back ${what || 'its slot'}`);
+    else {
+      const keepsData = options.expired === true && keptUntil !== null && keptUntil > Date.now();
+      const end = await destroyVanished(where, worktree, { report: quiet(report), keepsData });
+      if (end === 'done') report.done(record.slug, `gave back ${what || 'its slot'}`);
+      if (end === 'kept' && !keepsData) {
+        report.text(`${record.slug}: kept, and tried again by the next \`git coppice gc\``);
+        ok = false;
+      }
+    }
   }
-  return { ok: true, found: vanished.length };
+  return { ok, found: vanished.length };
+}
+
+/** What is given back is said in one line a worktree; what is not, by itself. */
+function quiet(report: Reporter): Reporter {
+  return { ...report, done: () => {} };
 }
 
 async function offerMerged(report: Reporter): Promise<void> {
@@ -100,7 +116,7 @@ async function forget(state: StateDir, folder: string, dryRun: boolean, report: 
     throw new Failure(`${known.commonDir} is there. \`coppice gc --forget\` is for repositories that are gone for good.`, 2);
   if (dryRun) report.same(known.commonDir, 'would be forgotten, and all that its worktrees hold given back');
   else {
-    await forgetRepository({ state, commonDir: known.commonDir, repository: known.id });
+    if (!(await forgetRepository({ state, commonDir: known.commonDir, repository: known.id }, quiet(report)))) return 1;
     report.done(known.commonDir, 'forgotten');
   }
   return 0;

@@ -92,7 +92,7 @@ async function undo({ repository }: Place, hookPlace: HookPlace, manager: HookMa
     return 0;
   }
   removeExcludes(commonDir);
-  if (id !== null) await forgetRepository({ state: openStateDir(), commonDir, repository: id });
+  if (id !== null) await forgetRepository({ state: openStateDir(), commonDir, repository: id }, report);
   fs.rmSync(path.join(commonDir, 'coppice'), { recursive: true, force: true });
   if (undone.length === 0) report.text('nothing was installed here');
   return 0;

@@ -45,7 +45,9 @@ export async function remove(argument: string, options: { force?: boolean }): Pr
     const removed = await git(commonDir, ['worktree', 'remove', ...(options.force ? ['--force'] : []), '--', worktree.path]);
     if (removed.code !== 0) throw new Failure(`git did not remove it: ${removed.stderr.trim()}`);
     report.done(worktree.branch ?? worktree.path, 'worktree removed');
-    if (where && id !== null && !(await destroyVanished(where, id))) report.warn('another process is at its resources');
-    return ok ? 0 : 1;
+    const end = where && id !== null ? await destroyVanished(where, id, { report, signal }) : 'done';
+    if (end === 'busy') report.warn('another process is at its resources');
+    if (end === 'kept') report.text('What is left is tried again by the next `git coppice gc`.');
+    return ok && end !== 'kept' ? 0 : 1;
   });
 }

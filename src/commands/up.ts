@@ -6,7 +6,7 @@ import { findPlace, type Worktree } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
-import { type Plan, planSetUp } from '../plan.ts';
+import { type Plan, planSetUp, resolvedNow } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, proposeSlot, proposeSlug } from '../slot.ts';
@@ -79,6 +79,7 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
         await fileTasks(config, place.repository, worktree.path),
         { slug, slot, branch: worktree.branch },
         record,
+        worktree.adminDir,
       ),
     ),
     report,
@@ -89,9 +90,15 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
 function printPlan(plan: Plan, report: Reporter): void {
   report.title(`would set up ${plan.slug}  slot ${plan.slot.slot}`);
   for (const { path, spec } of plan.copied) report.same(path, spec.action);
-  for (const { name, spec, resolved, create } of plan.resources)
-    report.same(name, `${spec.type}  ${resolved.detail}${create ? '' : '  (there already)'}`);
-  for (const { path, spec, place } of plan.rendered) report.same(path, `${spec.action}  ${Object.keys(place).join(', ')}`.trimEnd());
+  for (const { name, spec, resolved, create } of plan.resources) {
+    if (resolved instanceof Failure) report.fail(name, resolved.message);
+    else report.same(name, `${spec.type}  ${resolved.detail}${create ? '' : '  (there already)'}`);
+  }
+  const names = Object.keys(plan.known(resolvedNow(plan)).variables);
+  for (const { path, spec } of plan.rendered) {
+    const placed = spec.action === 'template' ? [] : 'set' in spec && spec.set ? Object.keys(spec.set) : names;
+    report.same(path, `${spec.action}  ${placed.join(', ')}`.trimEnd());
+  }
   for (const { name, spec, done } of plan.steps) report.same(name, `${spec.run}${done ? '  (done before)' : ''}`);
   report.text('nothing was changed');
 }

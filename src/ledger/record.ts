@@ -16,6 +16,8 @@ export interface WorktreeRecord {
   claims: string[];
   ports: Record<string, number>;
   resources: Record<string, ResourceRecord>;
+  /** What was made under a name that means another thing now. */
+  left: LeftResource[];
   files: Record<string, FileRecord>;
   steps: Record<string, StepRecord>;
   teardown: TeardownStep[];
@@ -27,9 +29,14 @@ export interface WorktreeRecord {
 
 export interface ResourceRecord {
   type: string;
-  state: 'creating' | 'ready' | 'destroyed';
+  /** `stopped`: the worktree is gone, and of this only the data is left. */
+  state: 'creating' | 'ready' | 'stopped' | 'destroyed';
   /** What the type needs to find and destroy what it made. */
   made: Record<string, string>;
+}
+
+export interface LeftResource extends ResourceRecord {
+  name: string;
 }
 
 export interface FileRecord {
@@ -62,7 +69,10 @@ export type JournalEvent =
   | { event: 'claim'; names: string[] }
   | { event: 'release'; names: string[] }
   | { event: 'slot'; slot: number; ports: Record<string, number> }
-  | { event: 'resource'; name: string; resource: ResourceRecord }
+  /** `instead`: what was meant before was not made. */
+  | { event: 'resource'; name: string; resource: ResourceRecord; instead?: true }
+  | { event: 'left'; left: LeftResource[] }
+  | { event: 'url'; url: string | null }
   | { event: 'file'; path: string; file: FileRecord }
   | { event: 'step'; name: string; step: StepRecord }
   | { event: 'warnings'; warnings: string[] }
@@ -90,6 +100,7 @@ export function emptyRecord(id: string, repository: string): WorktreeRecord {
     claims: [],
     ports: {},
     resources: {},
+    left: [],
     files: {},
     steps: {},
     teardown: [],
@@ -119,7 +130,15 @@ export function applyEvent(record: WorktreeRecord, event: JournalEvent): Worktre
     case 'slot':
       return { ...record, slot: event.slot, ports: event.ports };
     case 'resource':
-      return { ...record, resources: { ...record.resources, [event.name]: event.resource } };
+      return {
+        ...record,
+        left: event.instead ? record.left : [...record.left, ...replacedBy(event.name, event.resource, record.resources[event.name])],
+        resources: { ...record.resources, [event.name]: event.resource },
+      };
+    case 'left':
+      return { ...record, left: event.left };
+    case 'url':
+      return { ...record, url: event.url };
     case 'file':
       return { ...record, files: { ...record.files, [event.path]: event.file } };
     case 'step':
@@ -133,4 +152,11 @@ export function applyEvent(record: WorktreeRecord, event: JournalEvent): Worktre
     case 'snapshot':
       return event.record;
   }
+}
+
+/** What a resource's name no longer means, and is still there. */
+function replacedBy(name: string, next: ResourceRecord, before: ResourceRecord | undefined): LeftResource[] {
+  if (before === undefined || before.state === 'destroyed') return [];
+  const same = before.type === next.type && Object.entries(before.made).every(([key, value]) => (next.made[key] ?? value) === value);
+  return same ? [] : [{ ...before, name }];
 }

@@ -60,6 +60,11 @@ export function worktreeFolder(state: StateDir, repository: string, worktree: st
   return path.join(state.repos, repository, 'worktrees', worktree);
 }
 
+/** Where the resources of a worktree keep what they have on this machine: a server's data, a generated file. */
+export function stateFolder(folder: string): string {
+  return path.join(folder, 'state');
+}
+
 /** The ids of the worktrees of a repository that the ledger has a record of. */
 export function recordedWorktrees(state: StateDir, repository: string): string[] {
   return listFolder(path.join(state.repos, repository, 'worktrees')).filter((name) => !name.startsWith('.'));

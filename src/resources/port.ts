@@ -5,14 +5,21 @@ import type { ResourceOptions } from './schemas.ts';
 export const port: ResourceType<ResourceOptions<'port'>> = {
   parts: ['port'],
   filledBySteps: false,
-  durable: false,
+  outside: 'nothing',
   resolve(options, context) {
     const value = String(context.port ?? options.base);
     const carry = context.port === null ? [] : [{ kind: 'port' as const, from: options.base, to: context.port }];
-    return { value, parts: { port: value }, made: { port: value }, source: null, carry, detail: value };
+    return {
+      value,
+      variables: { [context.name]: value },
+      parts: { port: value },
+      made: { port: value },
+      source: null,
+      carry,
+      detail: value,
+    };
   },
-  present: () => false,
-  intact: () => true,
-  create: (_options, resolved) => Promise.resolve({ detail: resolved.value, mark: {} }),
+  intact: () => Promise.resolve(true),
+  create: (_options, resolved) => Promise.resolve({ detail: resolved.detail }),
   destroy: () => Promise.resolve(),
 };

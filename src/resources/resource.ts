@@ -8,6 +8,8 @@ export type CarryRule =
 export interface ResourceContext {
   /** The resource's name, the variable that the app reads. */
   name: string;
+  project: string;
+  slug: string;
   mainPath: string;
   worktreePath: string;
   /** The main worktree's env files, read. */
@@ -16,12 +18,20 @@ export interface ResourceContext {
   envFiles: string[];
   /** The port reserved for this resource, if it is one. */
   port: number | null;
+  /** What the journal says was made for this name before; null when nothing was, or it was destroyed. */
+  before: Record<string, string> | null;
+  /** What an earlier `create` gave to keep out of the ledger; null when there is none. */
+  kept: Record<string, string> | null;
+  /** Fills in a template of the options. @throws {Failure} when a name has no value */
+  text(template: string): string;
 }
 
 /** What a worktree gets for one resource. */
 export interface ResolvedResource {
-  /** The variable's value. */
-  value: string;
+  /** What `{{NAME}}` gives; null while it is not made and cannot be known. */
+  value: string | null;
+  /** The variables that the app reads, by name. */
+  variables: Record<string, string>;
   /** What `{{resources.NAME.part}}` gives. */
   parts: Record<string, string>;
   /** What the journal keeps: enough to find and destroy it later, and no secret. */
@@ -33,32 +43,74 @@ export interface ResolvedResource {
   detail: string;
 }
 
-/** What `create` and `destroy` may use of the world. */
+/** What `create` may use of the world. */
 export interface ResourceEffects {
   worktreePath: string;
   mainPath: string;
+  /** The worktree's id, a UUID: what is made can bear it as a mark. */
+  worktreeId: string;
   signal: AbortSignal;
+  /** A file for what commands print. */
+  log: string;
+  /** The folder of the ledger (0700) that holds what this worktree's resources keep on this machine; made when needed. */
+  stateFolder: string;
+  /** The environment for commands: the worktree's variables as far as they are known, and COPPICE_*. */
+  environment(): NodeJS.ProcessEnv;
+  /** Writes down, on the disk, what is about to be made instead of what `resolve` said. */
+  intend(made: Record<string, string>): void;
+  /** Takes a name that is exclusive on this machine, e.g. `database-localhost_5432-shop`. @returns whether it is this worktree's now */
+  claim(name: string): boolean;
+  release(name: string): void;
+  /** A line for the user, about what takes long or is not as expected. */
+  say(text: string): void;
+}
+
+/** What `create` came to. */
+export interface Created {
+  /** For a line of output. */
+  detail: string;
+  /** What else `destroy` needs to know it again; added to `made`. */
+  mark?: Record<string, string>;
+  /** What it is, now that it is made, where `resolve` could not know. */
+  resolved?: ResolvedResource;
+  /** What `resolve` needs another time and the ledger must not know (values that may be secret). */
+  kept?: Record<string, string>;
+}
+
+/** What `destroy` may use of the world. The config may be gone: all else is in `made`. */
+export interface DestroyEffects {
+  /** Null: the worktree itself is gone. */
+  worktreePath: string | null;
+  worktreeId: string;
+  stateFolder: string;
+  signal: AbortSignal;
+  release(name: string): void;
 }
 
 /** A kind of thing that a worktree gets of its own. One file a type, its options in `schemas.ts`, one line in `table.ts`. */
 export interface ResourceType<Options = unknown> {
-  /** The part names that templates may use. */
-  parts: readonly string[];
+  /** The part names that templates may use; null when only what is made tells. */
+  parts: readonly string[] | null;
   /** Whether steps fill it: when it is made again, they run again. */
   filledBySteps: boolean;
-  /** True when it holds data outside the worktree: kept for `keep:` after the worktree vanished. */
-  durable: boolean;
+  /**
+   * What it has outside the worktree's folder. When the worktree has vanished, `data` is kept for `keep:`; a `service`, which can
+   * be made again, goes at once.
+   */
+  outside: 'nothing' | 'service' | 'data';
   /** @throws {Failure} when the main worktree's env files do not say enough. */
   resolve(options: Options, context: ResourceContext): ResolvedResource;
   /** Whether something stands there before anything was recorded: it is not ours, and will never be destroyed. */
-  present(resolved: ResolvedResource, effects: Pick<ResourceEffects, 'worktreePath'>): boolean;
-  /** Whether what an earlier run made is still there. */
-  intact(options: Options, resolved: ResolvedResource): boolean;
+  present?(resolved: ResolvedResource, effects: Pick<ResourceEffects, 'worktreePath'>): boolean;
+  /** Whether what an earlier run made is still there and works. @throws {Failure} when that cannot be told */
+  intact(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<boolean>;
+  /** Makes it, after the journal has recorded that it will. The same result however often. @throws {Failure} */
+  create(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<Created>;
+  /** Gives back at once what can be made again, and keeps the data, when the worktree is found to be gone. */
+  stop?(made: Record<string, string>, effects: DestroyEffects): Promise<void>;
   /**
-   * Makes it, after the journal has recorded that it will. The same result however often.
-   * @returns a line's worth of what was done, and what else `destroy` needs to know it again @throws {Failure}
+   * Destroys what the journal says was made; nothing when it is gone.
+   * @throws {Failure} when it cannot be done, or not be proven to be ours: it is kept and listed
    */
-  create(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<{ detail: string; mark: Record<string, string> }>;
-  /** Destroys what the journal says was made; nothing when it is gone. A null path: the worktree itself is gone. */
-  destroy(made: Record<string, string>, effects: { worktreePath: string | null }): Promise<void>;
+  destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void>;
 }

@@ -10,7 +10,7 @@ import type { ResourceOptions } from './schemas.ts';
 export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
   parts: ['path', 'database'],
   filledBySteps: true,
-  durable: false, // the file goes with the folder
+  outside: 'nothing', // the file goes with the folder
   resolve(options, context) {
     const set = Object.hasOwn(context.mainEnv, context.name) ? context.mainEnv[context.name] : undefined;
     const written = options.from ?? set;
@@ -33,6 +33,7 @@ export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
     const value = moved ? `${location.before}${target}${location.after}` : written;
     return {
       value,
+      variables: { [context.name]: value },
       parts: { path: target, database: path.basename(target) },
       made: { path: relative },
       source,
@@ -42,16 +43,16 @@ export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
     };
   },
   present: (resolved, effects) => standing(effects.worktreePath, resolved.made.path ?? '') !== 'nothing',
-  intact: ({ data }, { parts, source }) => data === 'empty' || fs.existsSync(parts.path ?? '') || source === null || !fs.existsSync(source),
+  intact: ({ data }, { parts, source }) =>
+    Promise.resolve(data === 'empty' || fs.existsSync(parts.path ?? '') || source === null || !fs.existsSync(source)),
   async create(options, resolved, effects) {
     const relative = resolved.made.path ?? '';
     const source = resolved.source;
     const target = prepareInside(effects.worktreePath, relative);
     // A killed run got this far: nothing stood here when it was written down.
     if (fs.existsSync(target)) return { detail: relative, mark: { file: fileMark(target) } };
-    if (options.data === 'empty') return { detail: `${relative}, left for the app to make`, mark: {} };
-    if (source === null || !fs.existsSync(source))
-      return { detail: `${relative}, left for the app to make: the main worktree has none`, mark: {} };
+    if (options.data === 'empty') return { detail: `${relative}, left for the app to make` };
+    if (source === null || !fs.existsSync(source)) return { detail: `${relative}, left for the app to make: the main worktree has none` };
     const temporary = temporaryBeside(target);
     try {
       await copySqlite(source, temporary, effects.signal);

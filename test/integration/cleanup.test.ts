@@ -7,6 +7,7 @@ import { readRepositoryId, worktreeFolder } from '../../src/ledger/repositories.
 import { openStateDir } from '../../src/ledger/state-dir.ts';
 import { resourceType } from '../../src/plan.ts';
 import type { ResourceType } from '../../src/resources/resource.ts';
+import { openReporter } from '../../src/report/reporter.ts';
 import { destroyVanished, findVanished, releaseVanished } from '../../src/vanished.ts';
 import { heldPorts, records } from '../fixtures/ledger.ts';
 import { makeWorld, type World, writeFiles } from '../fixtures/world.ts';
@@ -25,12 +26,11 @@ function fileOutside(folder: string): (name: string) => ResourceType {
   const type: ResourceType = {
     parts: [],
     filledBySteps: true,
-    durable: true,
+    outside: 'data',
     resolve: () => {
       throw new Error('not resolved here');
     },
-    present: () => false,
-    intact: () => true,
+    intact: () => Promise.resolve(true),
     create: () => Promise.reject(new Error('not created here')),
     destroy({ file }) {
       fs.rmSync(path.join(folder, file ?? ''), { force: true });
@@ -121,7 +121,8 @@ test('data of a vanished worktree is kept for `keep:`, its ports are not; gc typ
     ['b', 24],
   ]);
 
-  for (const { id } of vanished) expect(await destroyVanished(where, id, types)).toBe(true);
+  const report = await openReporter();
+  for (const { id } of vanished) expect(await destroyVanished(where, id, { report, types })).toBe('done');
   expect(fs.readdirSync(outside)).toEqual([]);
   expect(records(world)).toEqual([]);
 });
