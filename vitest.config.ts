@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts'],
+    globalSetup: ['test/fixtures/programs.ts'],
     testTimeout: 120_000,
     hookTimeout: 60_000,
     // Order is no part of what a test claims.

@@ -41,7 +41,12 @@ function reservedNames(config: Config, report: RuleReport): void {
 function variableNames(config: Config, report: RuleReport): void {
   const hint = (name: string) => `Write \`${name.replaceAll('-', '_')}\`.`;
   for (const [name, spec] of Object.entries(config.resources)) {
-    if (spec.export && name.includes('-'))
+    for (const variable of spec.export && 'vars' in spec ? Object.values(spec.vars ?? {}) : [])
+      if (variable !== undefined && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable))
+        report(['resources', name, 'vars'], `\`${variable}\` cannot be an environment variable`, {
+          hint: 'Its name may hold letters, digits and `_`, and does not begin with a digit.',
+        });
+    if (spec.export && !('vars' in spec && spec.vars) && name.includes('-'))
       report(['resources', name], `\`${name}\` cannot be an environment variable: shells refuse the \`-\``, {
         hint: `${hint(name)} Or say \`export: false\`.`,
         want: 'key',

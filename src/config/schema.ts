@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { RESOURCE_SCHEMAS } from '../resources/schemas.ts';
-import { about } from './about.ts';
+import { about, duration } from './about.ts';
 import { milliseconds } from './duration.ts';
 
 // Compiling validators pays for many values, not for one config, and costs every run its start.
@@ -10,15 +10,10 @@ z.config({ jitless: true });
 export const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
 /** What these texts must be, as a user is told. */
-export const DURATION = 'a number and a unit, like 30s, 10m or 1d';
 export const MODE = 'three octal digits in quotes, like "600"';
 
 const name = z.string().check(z.regex(NAME, 'letters, digits, _ and -, not beginning with a digit'));
 const template = z.string();
-const duration = z
-  .string()
-  .check(z.regex(/^\d{1,9}(ms|s|m|h|d)$/, { error: DURATION, abort: true }))
-  .register(z.globalRegistry, { examples: ['30s', '10m', '1d'] });
 const mode = about(z.string().check(z.regex(/^0?[0-7]{3}$/, MODE)), 'Permissions of the file, e.g. "600".');
 const relativePath = z.string().check(z.minLength(1));
 
@@ -112,7 +107,7 @@ const step = z.strictObject({
 
 const teardownStep = z.strictObject({ run, env: z.optional(stepEnv), timeout, cwd });
 
-const resource = z.discriminatedUnion('type', [RESOURCE_SCHEMAS.port, RESOURCE_SCHEMAS.sqlite]);
+const resource = z.discriminatedUnion('type', [RESOURCE_SCHEMAS.port, RESOURCE_SCHEMAS.sqlite, RESOURCE_SCHEMAS.postgres]);
 
 /** The config after shorthands are expanded: the source of the TypeScript type, the JSON Schema and the reference. */
 export const configSchema = z.strictObject({

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { standing } from '../files/inside.ts';
 import { errorCode } from '../outcome.ts';
+import { TEMPLATE_OPTIONS } from '../resources/schemas.ts';
 import { RESOURCE_TYPES } from '../resources/table.ts';
 import { didYouMean } from './nearest.ts';
 import { badPath } from './paths.ts';
@@ -23,7 +24,9 @@ export function templatesWhereTheyWork(config: Config, report: RuleReport): void
         : 'Templates are for `url`, `env`, `set`, `text` and template files.';
     report(at, `\`${expression}\` is not filled in here`, { hint, want });
   };
-  for (const [name, spec] of Object.entries(config.resources)) if ('from' in spec) check(['resources', name, 'from'], spec.from);
+  for (const [name, spec] of Object.entries(config.resources))
+    for (const [option, value] of Object.entries(spec))
+      if (typeof value === 'string' && !TEMPLATE_OPTIONS[spec.type]?.includes(option)) check(['resources', name, option], value);
   for (const [file, spec] of Object.entries(config.files ?? {})) {
     check(['files', file], file, 'key');
     if ('from' in spec) check(['files', file, 'from'], spec.from);
@@ -98,6 +101,10 @@ function* templatesOf(config: Config, dropped: ReadonlySet<string>): Generator<T
     yield { at: ['env', name], text, known: { variables: new Set(above), later: all.variables, parts: all.parts } };
     above.add(name);
   }
+  for (const [name, spec] of Object.entries(config.resources))
+    for (const [option, value] of Object.entries(spec))
+      if (typeof value === 'string' && TEMPLATE_OPTIONS[spec.type]?.includes(option))
+        yield { at: ['resources', name, option], text: value, known: { variables: new Set(), later: all.variables, parts: new Map() } };
   if (config.url !== undefined) yield { at: ['url'], text: config.url, known: all };
   for (const [file, spec] of Object.entries(config.files ?? {})) {
     if (spec.action === 'template' && spec.text !== undefined) yield { at: ['files', file, 'text'], text: spec.text, known: all };

@@ -1,7 +1,8 @@
 import type * as z from 'zod/mini';
 import { RESOURCE_TYPES } from '../resources/table.ts';
+import { DURATION } from './about.ts';
 import { didYouMean, nearest } from './nearest.ts';
-import { DURATION, KEYS, MODE, NAME, ONE_WORD_ACTIONS } from './schema.ts';
+import { KEYS, MODE, NAME, ONE_WORD_ACTIONS } from './schema.ts';
 
 interface Sentence {
   at: PropertyKey[];

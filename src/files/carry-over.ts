@@ -1,3 +1,4 @@
+import { isOnThisMachine } from '../resources/address.ts';
 import type { CarryRule } from '../resources/resource.ts';
 
 // The names by which a program on this machine is reached, and the colon before the port, also percent-encoded: the `2F` of
@@ -14,7 +15,11 @@ export function carryOver(value: string, rules: readonly CarryRule[]): string {
     ports.size === 0
       ? value
       : value.replace(localPort([...ports.keys()]), (match, port: string) => match.slice(0, match.length - port.length) + ports.get(port));
-  for (const rule of rules) if (rule.kind === 'text') carried = replaceWhole(carried, rule.from, rule.to);
+  for (const rule of rules) {
+    if (rule.kind === 'text') carried = replaceWhole(carried, rule.from, rule.to);
+    if (rule.kind === 'database')
+      carried = carried.replace(databaseUrl(rule), (match) => match.slice(0, -encoded(rule.from).length) + encoded(rule.to));
+  }
   return carried;
 }
 
@@ -22,7 +27,10 @@ export function carryOver(value: string, rules: readonly CarryRule[]): string {
 export function pointsAtMain(value: string, rules: readonly CarryRule[]): string[] {
   const ports = rules.flatMap((rule) => (rule.kind === 'port' ? [String(rule.from)] : []));
   const found = ports.length === 0 ? [] : [...value.matchAll(localPort(ports))].map(([match]) => match);
-  for (const rule of rules) if (rule.kind === 'text' && replaceWhole(value, rule.from, '') !== value) found.push(rule.from);
+  for (const rule of rules) {
+    if (rule.kind === 'text' && replaceWhole(value, rule.from, '') !== value) found.push(rule.from);
+    if (rule.kind === 'database' && databaseUrl(rule).test(value)) found.push(`${rule.server.host}:${rule.server.port}/${rule.from}`);
+  }
   return found;
 }
 
@@ -30,8 +38,27 @@ function localPort(ports: string[]): RegExp {
   return new RegExp(`${LOCAL}(${ports.join('|')})(?!\\d)`, 'giu');
 }
 
+/** A URL up to the end of a database's name, at a server that has other names on this machine. The usual port may be left out. */
+function databaseUrl({ server, from }: { server: { host: string; port: number }; from: string }): RegExp {
+  const host = isOnThisMachine(server.host)
+    ? String.raw`(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|)`
+    : escape(server.host);
+  return new RegExp(
+    String.raw`[a-z][a-z0-9+.-]*://(?:[^\s/?#"'@]*@)?${host}(?::${server.port})?/${escape(encoded(from))}(?![^?#\s"'])`,
+    'giu',
+  );
+}
+
+function encoded(name: string): string {
+  return encodeURIComponent(name);
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
 /** Replaces a path where it stands as a whole, not where it is the beginning of a longer name. */
 function replaceWhole(value: string, from: string, to: string): string {
-  const pattern = from.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const pattern = escape(from);
   return value.replace(new RegExp(`(?<![\\w.-])${pattern}(?![\\w.-])`, 'gu'), () => to);
 }

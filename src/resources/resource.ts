@@ -2,7 +2,9 @@
 export type CarryRule =
   | { kind: 'port'; from: number; to: number }
   /** `from` is a path or a URL's path that names the main worktree's thing. */
-  | { kind: 'text'; from: string; to: string };
+  | { kind: 'text'; from: string; to: string }
+  /** A URL's path that names a database, where its host and port are the server's. */
+  | { kind: 'database'; server: { host: string; port: number }; from: string; to: string };
 
 /** What a resource is resolved from. Values only: nothing here touches the world. */
 export interface ResourceContext {

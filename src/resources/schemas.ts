@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { about } from '../config/about.ts';
+import { about, duration } from '../config/about.ts';
 
 const port = about(
   z.strictObject({
@@ -24,8 +24,58 @@ const sqlite = about(
   'A SQLite database file of its own in the worktree, copied consistently while the app writes.',
 );
 
+const text = z.string().check(z.minLength(1));
+const parts = z.strictObject({
+  host: z.optional(text),
+  port: z.optional(text),
+  user: z.optional(text),
+  password: z.optional(text),
+  database: z.optional(text),
+});
+const exported = about(z._default(z.boolean(), true), 'false: only a name for templates, not a variable of the app.');
+
+/** PostgreSQL and MySQL have the same face. */
+function database<Type extends string>(type: Type, title: string) {
+  return about(
+    z.strictObject({
+      type: z.literal(type),
+      from: about(
+        z.optional(text),
+        `The database to clone, as a URL or a template. Default: the one that this variable names in the main worktree's env files. Needed when its server is not on this machine.`,
+      ),
+      vars: about(z.optional(parts), 'The variables that the app reads, where it reads parts and not a URL.'),
+      default: about(z.optional(parts), "What the app takes for a part that the main worktree's env files do not set."),
+      data: about(
+        z._default(z.enum(['clone', 'schema', 'empty']), 'clone'),
+        '`clone` copies everything, `schema` the tables without their rows, `empty` makes a database with nothing in it.',
+      ),
+      name: about(z.optional(text), "The database's name (a template). Default: `<source>__<slug>`, cut with a hash where it is too long."),
+      admin: about(z.optional(text), "A URL (a template) of a user who may create databases, where the app's own may not."),
+      seed: about(
+        z.optional(text),
+        'A `.sql` file of the branch, or a command, run in the new database before it is used; also after a clone.',
+      ),
+      owns: about(
+        z._default(z.array(text), []),
+        'Names of databases that test runners make from ours, e.g. `test_{database}*`: they are dropped with it.',
+      ),
+      refresh: about(z._default(duration, '1d'), 'How old a copy may be that is kept to clone from while the source is in use.'),
+      export: exported,
+    }),
+    `A ${title} database of its own on the same server. Short form: the type alone.`,
+  );
+}
+
+const postgres = database('postgres', 'PostgreSQL');
+
+/** The options in which templates are filled in, by type: with names that are known before any resource, not those of resources. */
+export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
+  postgres: ['from', 'name', 'admin'],
+  mysql: ['from', 'name', 'admin'],
+};
+
 /** The options of every resource type, by its name. Apart from what the types do: a set-up whose config was judged before needs no zod. */
-export const RESOURCE_SCHEMAS = { port, sqlite };
+export const RESOURCE_SCHEMAS = { port, sqlite, postgres };
 
 /** The options of one resource type, checked. */
 export type ResourceOptions<Type extends keyof typeof RESOURCE_SCHEMAS> = z.infer<(typeof RESOURCE_SCHEMAS)[Type]>;
