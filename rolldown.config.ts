@@ -34,6 +34,8 @@ const ascii: Plugin = {
 
 /** Loaded when a run needs them, each in a chunk of its own. All else that a set-up uses is one file: many small ones start slower. */
 const WHEN_NEEDED = ['execa', 'handlebars', 'commander', 'tinyglobby', 'yocto-spinner', 'get-port', 'picocolors'];
+/** Chunks of several packages. */
+const TOGETHER = { pg: /node_modules\/(pg|pg-[a-z0-9-]+|pgpass|postgres-[a-z]+|split2|xtend)\// };
 
 /** Every package is bundled: no dependency is left to install. */
 export default defineConfig({
@@ -49,7 +51,10 @@ export default defineConfig({
     chunkFileNames: '[name]-[hash].cjs',
     cleanDir: true,
     codeSplitting: {
-      groups: [...WHEN_NEEDED.map((name) => ({ name, test: new RegExp(`node_modules/${name}/`) }))],
+      groups: [
+        ...WHEN_NEEDED.map((name) => ({ name, test: new RegExp(`node_modules/${name}/`) })),
+        ...Object.entries(TOGETHER).map(([name, test]) => ({ name, test })),
+      ],
     },
   },
   plugins: [unread, ascii, hook, licences],

@@ -11,7 +11,7 @@ interface BundledPackage {
 
 /**
  * The licences of every package that these modules come from, as one text to be shipped with them.
- * @param modules paths of bundled modules @throws when a package has no licence file
+ * @param modules paths of bundled modules @throws when a package has no licence text
  */
 export function licencesOf(modules: string[]): string {
   const folders = new Set(modules.flatMap((module) => packageFolder(module) ?? []));
@@ -28,6 +28,14 @@ function packageFolder(module: string): string | null {
 function readPackage(folder: string): BundledPackage {
   const { name, version, license } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
   const files = fs.readdirSync(folder).filter((file) => /^(licen[cs]e|notice)(\.|$)/i.test(file));
-  if (files.length === 0) throw new Error(`${name} has no licence file, so it cannot be bundled`);
-  return { name, version, license, text: files.map((file) => fs.readFileSync(path.join(folder, file), 'utf8').trim()).join('\n\n') };
+  const text = files.map((file) => fs.readFileSync(path.join(folder, file), 'utf8').trim()).join('\n\n') || licenceSection(folder);
+  if (text === '') throw new Error(`${name} has no licence text, so it cannot be bundled`);
+  return { name, version, license, text };
+}
+
+/** The last part of a readme, in packages that have their licence there. */
+function licenceSection(folder: string): string {
+  const [readme] = fs.readdirSync(folder).filter((file) => /^readme\.md$/i.test(file));
+  const text = readme === undefined ? '' : fs.readFileSync(path.join(folder, readme), 'utf8');
+  return /^#+ licen[cs]e\s*\n([\s\S]*)$/im.exec(text)?.[1]?.trim() ?? '';
 }

@@ -10,9 +10,9 @@ import { keep } from './git/kept.ts';
 import type { WorktreeClaims } from './ledger/claims.ts';
 import { readIfThere } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
-import type { StepRecord } from './ledger/record.ts';
+import { isSameThing, type StepRecord } from './ledger/record.ts';
 import { errorMessage, Failure } from './outcome.ts';
-import { isSameThing, type Plan, type PlannedFile, type PlannedResource, type PlannedStep, resourceType } from './plan.ts';
+import { type Plan, type PlannedFile, type PlannedResource, type PlannedStep, resourceType } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
 import type { CarryRule, ResolvedResource, ResourceEffects } from './resources/resource.ts';
 import { giveBack } from './slot.ts';
@@ -212,6 +212,7 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
   const effects = effectsOn(name, plan, world);
   const before = journal.record.resources[name];
   if (!create && (await type.intact(spec, resolved, effects))) {
+    noteChanges(name, resolved, world);
     report.same(name, resolved.detail);
     return true;
   }
@@ -232,6 +233,13 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
   if (type.filledBySteps) world.fresh.add(name);
   report.done(name, created.detail, spec.type === 'port' ? undefined : Date.now() - start);
   return true;
+}
+
+/** The thing is the same, but the config says another way to find it, or what goes with it. */
+function noteChanges(name: string, { made }: ResolvedResource, { journal }: World): void {
+  const before = journal.record.resources[name];
+  if (before && Object.entries(made).some(([key, value]) => before.made[key] !== value))
+    journal.append({ event: 'resource', name, resource: { ...before, made: { ...before.made, ...made } } });
 }
 
 function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {

@@ -7,7 +7,7 @@ import { stepOrder } from './config/rules.ts';
 import type { Config, ResourceSpec, StepSpec } from './config/schema.ts';
 import { isTemplate, render } from './config/templates.ts';
 import type { FileTask } from './files/sources.ts';
-import type { TeardownStep, WorktreeRecord } from './ledger/record.ts';
+import { isSameThing, type TeardownStep, type WorktreeRecord } from './ledger/record.ts';
 import { Failure } from './outcome.ts';
 import type { CarryRule, ResolvedResource, ResourceType } from './resources/resource.ts';
 import { RESOURCE_TYPES } from './resources/table.ts';
@@ -216,11 +216,6 @@ function planResource(name: string, spec: ResourceSpec, input: PlanInput): Plann
     return { name, spec, resolved: error, create: true };
   }
   return { name, spec, resolved, create: there?.state !== 'ready' || !isSameThing(there.made, resolved.made) };
-}
-
-/** Whether what the journal says was made is what a plan means; the journal may know more of it. */
-export function isSameThing(made: Record<string, string>, meant: Record<string, string>): boolean {
-  return Object.entries(meant).every(([key, value]) => made[key] === value);
 }
 
 /** A resource type by name. Its options are those of its own schema, which the config's schema has checked. */

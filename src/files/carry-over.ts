@@ -42,9 +42,9 @@ function localPort(ports: string[]): RegExp {
 function databaseUrl({ server, from }: { server: { host: string; port: number }; from: string }): RegExp {
   const host = isOnThisMachine(server.host)
     ? String.raw`(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|)`
-    : escape(server.host);
+    : escaped(server.host);
   return new RegExp(
-    String.raw`[a-z][a-z0-9+.-]*://(?:[^\s/?#"'@]*@)?${host}(?::${server.port})?/${escape(encoded(from))}(?![^?#\s"'])`,
+    String.raw`[a-z][a-z0-9+.-]*://(?:[^\s/?#"'@]*@)?${host}(?::${server.port})?/${escaped(encoded(from))}(?![^?#\s"'])`,
     'giu',
   );
 }
@@ -53,12 +53,12 @@ function encoded(name: string): string {
   return encodeURIComponent(name);
 }
 
-function escape(text: string): string {
+function escaped(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
 /** Replaces a path where it stands as a whole, not where it is the beginning of a longer name. */
 function replaceWhole(value: string, from: string, to: string): string {
-  const pattern = escape(from);
+  const pattern = escaped(from);
   return value.replace(new RegExp(`(?<![\\w.-])${pattern}(?![\\w.-])`, 'gu'), () => to);
 }

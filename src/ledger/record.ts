@@ -157,6 +157,14 @@ export function applyEvent(record: WorktreeRecord, event: JournalEvent): Worktre
 /** What a resource's name no longer means, and is still there. */
 function replacedBy(name: string, next: ResourceRecord, before: ResourceRecord | undefined): LeftResource[] {
   if (before === undefined || before.state === 'destroyed') return [];
-  const same = before.type === next.type && Object.entries(before.made).every(([key, value]) => (next.made[key] ?? value) === value);
-  return same ? [] : [{ ...before, name }];
+  return before.type === next.type && isSameThing(before.made, next.made) ? [] : [{ ...before, name }];
+}
+
+/**
+ * Whether two records are of one thing: by what tells it from others, `thing`, where its type says that; else by all that both
+ * say.
+ */
+export function isSameThing(one: Record<string, string>, other: Record<string, string>): boolean {
+  if (one.thing !== undefined || other.thing !== undefined) return one.thing === other.thing;
+  return Object.entries(one).every(([key, value]) => (other[key] ?? value) === value);
 }

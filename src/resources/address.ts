@@ -128,7 +128,7 @@ export interface Origin {
 }
 
 /** What to read an address of, in the words of a message. */
-interface Engine {
+export interface Engine {
   /** e.g. `PostgreSQL`. */
   title: string;
   /** The engine's URL schemes, without what follows a `+`: `postgres`, `postgresql`. */
@@ -229,11 +229,11 @@ export async function addressOf(origin: Origin, engine: Engine): Promise<Address
 }
 
 /** What an app that reads parts gets: those that differ from the main worktree's. */
-export function partVariables(vars: Parts, parts: Parts): Record<string, string> {
+export function partVariables(vars: Parts, parts: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(parts).flatMap(([key, value]) => {
-      const variable = vars[key as keyof Parts];
-      return variable === undefined ? [] : [[variable, value]];
+    Object.entries(vars).flatMap(([part, variable]) => {
+      const value = parts[part];
+      return variable === undefined || value === undefined ? [] : [[variable, value]];
     }),
   );
 }

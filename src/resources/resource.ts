@@ -36,7 +36,10 @@ export interface ResolvedResource {
   variables: Record<string, string>;
   /** What `{{resources.NAME.part}}` gives. */
   parts: Record<string, string>;
-  /** What the journal keeps: enough to find and destroy it later, and no secret. */
+  /**
+   * What the journal keeps: enough to find and destroy it later, and no secret. `thing` tells it from others, where not all of
+   * it does; `shown` is what it is called when it goes.
+   */
   made: Record<string, string>;
   /** The main worktree's thing that it is a copy of; null when it is not one. Not kept. */
   source: string | null;

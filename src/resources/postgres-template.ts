@@ -1,0 +1,150 @@
+import { createHash } from 'node:crypto';
+import os from 'node:os';
+import { claimedNames } from '../ledger/claims.ts';
+import { openStateDir } from '../ledger/state-dir.ts';
+import { Failure } from '../outcome.ts';
+import { type Address, claimOn, ownName } from './address.ts';
+import { dumpAndLoad } from './postgres-copy.ts';
+import { atServer, dropDatabase, findDatabase, identifier, literal, MAX_NAME_BYTES, type Server } from './postgres-server.ts';
+
+/**
+ * A copy of a source that nobody connects to, kept to clone from while the source is in use. One a source and machine, shared
+ * by all its worktrees, made when it is first needed, renewed when it is old or the source's schema changed, dropped with the
+ * last worktree that used it.
+ */
+export interface KeptTemplate {
+  name: string;
+  madeAt: Date;
+}
+
+/** What keeps a template: where it is, what of, and for whom. */
+export interface TemplateInput {
+  server: Server;
+  /** The role that reads the source and makes the copy. */
+  address: Address;
+  source: { name: string; oid: string };
+  /** How old it may be, in milliseconds. */
+  maxAgeMs: number;
+  signal: AbortSignal;
+}
+
+/** The name of the template that this machine keeps of a source. */
+export function templateName(source: string): string {
+  const machine = createHash('sha256').update(`${os.hostname()}\0${openStateDir().root}`).digest('hex').slice(0, 8);
+  return ownName(source, `coppice_${machine}`, MAX_NAME_BYTES - '_new'.length, null);
+}
+
+/** The claim by which a worktree keeps a template; while there is one, the template stays. */
+export function templateClaim(server: string, template: string, worktreeId: string): string {
+  return `${claimOn('template', server, template)}-${worktreeId}`;
+}
+
+/**
+ * Clones a source's template with `clone`, making or renewing the template first. Of several processes one makes it, and the
+ * others wait for it at the server, which lets them go on when that one dies.
+ */
+export async function withTemplate(input: TemplateInput, clone: (template: KeptTemplate) => Promise<void>): Promise<KeptTemplate> {
+  const { server } = input;
+  const name = templateName(input.source.name);
+  const [key] = await server.rows<{ key: string }>(`select hashtextextended($1, 0)::text as key`, [`coppice ${name}`]);
+  const lock = (how: string) => server.rows(`select ${how}($1::bigint)`, [key?.key]);
+  for (let tries = 0; tries < 3; tries += 1) {
+    await lock('pg_advisory_lock_shared');
+    try {
+      const kept = await fresh(input, name);
+      if (kept !== null) {
+        await clone(kept);
+        return kept;
+      }
+    } finally {
+      await lock('pg_advisory_unlock_shared');
+    }
+    await lock('pg_advisory_lock');
+    try {
+      if ((await fresh(input, name)) === null) await build(input, name);
+    } finally {
+      await lock('pg_advisory_unlock');
+    }
+  }
+  throw new Failure(`The schema of ${input.source.name} changes all the time, so no copy of it could be kept.`);
+}
+
+/** Drops a template that no worktree of this machine keeps any more. */
+export async function dropUnusedTemplate(server: Server, name: string): Promise<void> {
+  const used = `${claimOn('template', server.name, name)}-`;
+  if ([...claimedNames(openStateDir())].some((claim) => claim.startsWith(used))) return;
+  for (const database of [`${name}_new`, name]) {
+    const row = await findDatabase(server, database);
+    if (row !== null && (row.mark === null ? database !== name : isTemplateMark(row.mark))) await dropDatabase(server, database);
+  }
+}
+
+/** The template as it is; null when it is not there, too old, or not of the source as it is now. */
+async function fresh({ server, address, source, maxAgeMs }: TemplateInput, name: string): Promise<KeptTemplate | null> {
+  const row = await findDatabase(server, name);
+  if (row === null) return null;
+  if (row.mark === null || !isTemplateMark(row.mark))
+    throw new Failure(
+      `There is a database \`${name}\` that coppice did not make, where it keeps its copy of ${source.name}: rename or drop it.`,
+    );
+  const [, oid, made = '', schema] = TEMPLATE_MARK.exec(row.mark) ?? [];
+  const madeAt = new Date(made);
+  if (oid !== source.oid || !(Date.now() - madeAt.getTime() < maxAgeMs)) return null;
+  return schema === (await fingerprint(address, source.name)) ? { name, madeAt } : null;
+}
+
+const TEMPLATE_MARK = /^coppice: a copy of the database with oid (\d+), made (\S+), schema (\S+)/;
+
+function isTemplateMark(mark: string): boolean {
+  return TEMPLATE_MARK.test(mark);
+}
+
+async function build({ server, address, source, signal }: TemplateInput, name: string): Promise<void> {
+  const target = `${name}_new`;
+  await dropDatabase(server, target);
+  const madeAt = new Date().toISOString();
+  const schema = await fingerprint(address, source.name);
+  await server.run(`create database ${identifier(target)} template template0 ${await locale(server, source.name)}`);
+  try {
+    await dumpAndLoad({ server, address, source: source.name, target, rows: true, signal });
+  } catch (error) {
+    await dropDatabase(server, target);
+    throw error;
+  }
+  const mark = `coppice: a copy of the database with oid ${source.oid}, made ${madeAt}, schema ${schema}. It is made again when it is missing.`;
+  await server.run(`comment on database ${identifier(target)} is ${literal(mark)}`);
+  await dropDatabase(server, name);
+  await server.run(`alter database ${identifier(target)} rename to ${identifier(name)}`);
+}
+
+/** Encoding and locale of a database, as `create database` takes them. */
+export async function locale(server: Server, database: string): Promise<string> {
+  const [row] = await server.rows<{ encoding: string; collate: string; ctype: string }>(
+    `select pg_encoding_to_char(encoding) as encoding, datcollate as collate, datctype as ctype from pg_database where datname = $1`,
+    [database],
+  );
+  return row ? `encoding ${literal(row.encoding)} lc_collate ${literal(row.collate)} lc_ctype ${literal(row.ctype)}` : '';
+}
+
+/** What a source's schema is, as one value: its columns, constraints, indexes, views, functions, triggers and types. */
+async function fingerprint(address: Address, database: string): Promise<string> {
+  const [row] = await atServer(address, (server) => server.rows<{ md5: string }>(FINGERPRINT), database);
+  return row?.md5 ?? '';
+}
+
+const FINGERPRINT = `
+with own as (
+  select oid, nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
+), parts(part) as (
+  select concat_ws(' ', 'c', nspname, relname, relkind, attnum, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid))
+    from pg_class join own on own.oid = relnamespace join pg_attribute on attrelid = pg_class.oid
+    left join pg_attrdef on adrelid = attrelid and adnum = attnum where attnum > 0 and not attisdropped and relkind in ('r', 'p', 'v', 'm', 'f', 'c')
+  union all select concat_ws(' ', 'k', nspname, conrelid::regclass, conname, pg_get_constraintdef(pg_constraint.oid))
+    from pg_constraint join own on own.oid = connamespace
+  union all select concat_ws(' ', 'i', pg_get_indexdef(indexrelid)) from pg_index join pg_class on pg_class.oid = indexrelid join own on own.oid = relnamespace
+  union all select concat_ws(' ', 'v', nspname, relname, pg_get_viewdef(pg_class.oid)) from pg_class join own on own.oid = relnamespace where relkind in ('v', 'm')
+  union all select concat_ws(' ', 'f', nspname, proname, prosrc, proargtypes::text) from pg_proc join own on own.oid = pronamespace
+  union all select concat_ws(' ', 't', pg_get_triggerdef(pg_trigger.oid)) from pg_trigger where not tgisinternal
+  union all select concat_ws(' ', 'e', enumtypid::regtype, enumlabel, enumsortorder) from pg_enum
+  union all select concat_ws(' ', 'x', extname, extversion) from pg_extension
+) select md5(coalesce(string_agg(part, E'\\n' order by part), '')) as md5 from parts`;
