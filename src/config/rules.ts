@@ -4,6 +4,7 @@ import { badPath } from './paths.ts';
 import { basesApart } from './port-rules.ts';
 import type { RuleReport } from './rule-report.ts';
 import type { Config } from './schema.ts';
+import { stepOrder } from './step-order.ts';
 import { knownTemplateNames, templatesWhereTheyWork } from './template-rules.ts';
 import { BUILT_IN_NAMES, HELPERS } from './templates.ts';
 
@@ -173,15 +174,4 @@ function noCycles(config: Config, dropped: ReadonlySet<string>, report: RuleRepo
     done.add(name);
   };
   for (const name of waits.keys()) walk(name, []);
-}
-
-/** The steps that each step waits for, by name: those in its `needs`, else the step above it. */
-export function stepOrder(config: Config): Map<string, string[]> {
-  const order = new Map<string, string[]>();
-  let above: string | null = null;
-  for (const [name, spec] of Object.entries(config.steps)) {
-    order.set(name, spec.needs ? spec.needs.filter((need) => Object.hasOwn(config.steps, need)) : above === null ? [] : [above]);
-    if (!spec.background) above = name;
-  }
-  return order;
 }

@@ -46,8 +46,14 @@ export function parseAddress(text: string, port: number): Address | null {
     port: written === undefined ? Number(parameters.get('port') ?? port) : Number(written),
     database: decode(name),
     query,
-    withDatabase: (database) => `${before}/${encodeURIComponent(database)}${query}`,
+    withDatabase: (database) => `${before}/${encodedAs(name, database)}${query}`,
   };
+}
+
+/** A name in a URL; where it begins with the one that stood there, that part as it was written. */
+function encodedAs(written: string, name: string): string {
+  const before = decode(written);
+  return before !== '' && name.startsWith(before) ? written + encodeURIComponent(name.slice(before.length)) : encodeURIComponent(name);
 }
 
 function hasPath(text: string, query: string): boolean {

@@ -235,7 +235,7 @@ export function explained(error: unknown, address: Address): unknown {
       // libpq's driver says these without a code.
       if (error instanceof Error && /SASL|password must be/.test(error.message))
         return new Failure(`PostgreSQL at ${server} wants a password of \`${user}\`, and none is in the URL, PGPASSWORD or ~/.pgpass.`);
-      if (error instanceof Error && /timeout expired|Connection terminated/.test(error.message))
+      if (error instanceof Error && /timeout expired|Connection terminated|not queryable/.test(error.message))
         return new Failure(`PostgreSQL at ${server} does not answer, or ended the connection (${error.message}).`);
       return error;
   }

@@ -48,7 +48,7 @@ export async function withTemplate(input: TemplateInput, clone: (template: KeptT
   const name = templateName(input.source.name);
   const [key] = await server.rows<{ key: string }>(`select hashtextextended($1, 0)::text as key`, [`coppice ${name}`]);
   const lock = (how: string) => server.rows(`select ${how}($1::bigint)`, [key?.key]);
-  for (let tries = 0; tries < 3; tries += 1) {
+  for (;;) {
     await lock('pg_advisory_lock_shared');
     try {
       const kept = await fresh(input, name);
@@ -61,12 +61,15 @@ export async function withTemplate(input: TemplateInput, clone: (template: KeptT
     }
     await lock('pg_advisory_lock');
     try {
-      if ((await fresh(input, name)) === null) await build(input, name);
+      // Another has made it while this one waited: then all who waited clone at once.
+      if ((await fresh(input, name)) !== null) continue;
+      const kept = await build(input, name);
+      await clone(kept);
+      return kept;
     } finally {
       await lock('pg_advisory_unlock');
     }
   }
-  throw new Failure(`The schema of ${input.source.name} changes all the time, so no copy of it could be kept.`);
 }
 
 /** Drops a template that no worktree of this machine keeps any more. */
@@ -93,28 +96,25 @@ async function fresh({ server, address, source, maxAgeMs }: TemplateInput, name:
   return schema === (await fingerprint(address, source.name)) ? { name, madeAt } : null;
 }
 
-const TEMPLATE_MARK = /^coppice: a copy of the database with oid (\d+), made (\S+), schema (\S+)/;
+const TEMPLATE_MARK = /^coppice: a copy of the database with oid (\d+), made (\S+), schema ([0-9a-f]+)/;
 
 function isTemplateMark(mark: string): boolean {
   return TEMPLATE_MARK.test(mark);
 }
 
-async function build({ server, address, source, signal }: TemplateInput, name: string): Promise<void> {
+async function build({ server, address, source, signal }: TemplateInput, name: string): Promise<KeptTemplate> {
   const target = `${name}_new`;
   await dropDatabase(server, target);
-  const madeAt = new Date().toISOString();
+  const madeAt = new Date();
   const schema = await fingerprint(address, source.name);
   await server.run(`create database ${identifier(target)} template template0 ${await locale(server, source.name)}`);
-  try {
-    await dumpAndLoad({ server, address, source: source.name, target, rows: true, signal });
-  } catch (error) {
-    await dropDatabase(server, target);
-    throw error;
-  }
-  const mark = `coppice: a copy of the database with oid ${source.oid}, made ${madeAt}, schema ${schema}. It is made again when it is missing.`;
+  // What is half loaded when this fails is dropped by who builds next, or with the template.
+  await dumpAndLoad({ server, address, source: source.name, target, rows: true, signal });
+  const mark = `coppice: a copy of the database with oid ${source.oid}, made ${madeAt.toISOString()}, schema ${schema}. It is made again when it is missing.`;
   await server.run(`comment on database ${identifier(target)} is ${literal(mark)}`);
   await dropDatabase(server, name);
   await server.run(`alter database ${identifier(target)} rename to ${identifier(name)}`);
+  return { name, madeAt };
 }
 
 /** Encoding and locale of a database, as `create database` takes them. */

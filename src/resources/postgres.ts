@@ -126,12 +126,6 @@ interface Making {
   variables: Record<string, string>;
 }
 
-/** How a database was filled: for the line of output, and the template that was used. */
-interface Filled {
-  detail: string;
-  template: string | null;
-}
-
 async function make(options: Options, wanted: ResolvedResource, effects: ResourceEffects): Promise<Created> {
   const { server: _server, source = '', origin = '{}', admin } = wanted.made;
   const app = parseAddress(parseAddress(wanted.parts.url ?? '', ENGINE.port)?.withDatabase(source) ?? '', ENGINE.port);
@@ -142,7 +136,9 @@ async function make(options: Options, wanted: ResolvedResource, effects: Resourc
   const address = admin === undefined ? app : await administrator(base);
   return atServer(address, async (server) => {
     mayCreate(server);
-    const mark = { ready: 'yes', system: server.system };
+    // Written down whether or not it was used: a run that was killed may have begun one.
+    const template = templateName(source);
+    const mark = { ready: 'yes', system: server.system, ...(options.data === 'clone' && { template }) };
     for (const database of candidates(wanted.made.database ?? '', source, effects.worktreeId)) {
       identifier(database);
       const there = await findDatabase(server, database);
@@ -151,16 +147,13 @@ async function make(options: Options, wanted: ResolvedResource, effects: Resourc
       const claim = claimOn('database', server.name, database);
       if (there !== null || !effects.claim(claim)) continue;
       const temporary = `coppice_${effects.worktreeId.replaceAll('-', '')}_${shortHash(database)}`;
-      // The template is written down before it is made, too.
-      const template = templateName(source);
       effects.intend({ ...describe(database).made, temporary, template, system: server.system });
       await dropDatabase(server, temporary);
       const variables = describe(temporary).variables;
       const filled = await fill({ server, address, app, source, temporary, options, effects, variables });
       await server.run(`comment on database ${identifier(temporary)} is ${literal(markOf(effects.worktreeId))}`);
       if (await renamed(server, temporary, database)) {
-        const used = filled.template === null ? {} : { template: filled.template };
-        return { detail: `${database}, ${filled.detail}`, resolved: describe(database), mark: { ...mark, ...used } };
+        return { detail: `${database}, ${filled}`, resolved: describe(database), mark };
       }
       await dropDatabase(server, temporary);
       effects.release(claim);
@@ -186,8 +179,8 @@ function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }
 
-/** Makes the database under its passing name, with all that it is to hold. */
-async function fill(making: Making): Promise<Filled> {
+/** Makes the database under its passing name, with all that it is to hold. @returns what it holds, in words */
+async function fill(making: Making): Promise<string> {
   const { server, app, source, temporary, options } = making;
   const from = await findDatabase(server, source);
   if (from === null && options.data !== 'empty')
@@ -206,21 +199,20 @@ function quotedRole(role: string): string {
   return `"${role.replaceAll('"', '""')}"`;
 }
 
-async function makeEmpty({ server, temporary }: Making): Promise<Filled> {
+async function makeEmpty({ server, temporary }: Making): Promise<string> {
   await server.run(`create database ${identifier(temporary)}`);
-  return { detail: 'empty', template: null };
+  return 'empty';
 }
 
-async function copy(making: Making, from: DatabaseRow): Promise<Filled> {
+async function copy(making: Making, from: DatabaseRow): Promise<string> {
   const { server, address, source, temporary, options, effects } = making;
   const { signal } = effects;
   if (options.data === 'schema') {
     await server.run(`create database ${identifier(temporary)} template template0 ${await locale(server, source)}`);
     await dumpAndLoad({ server, address, source, target: temporary, rows: false, signal });
-    return { detail: `the schema of ${source}`, template: null };
+    return `the schema of ${source}`;
   }
-  if (from.mayCopy && !(await isBusy(server, source)) && (await copied(making, from)))
-    return { detail: `a clone of ${source}`, template: null };
+  if (from.mayCopy && !(await isBusy(server, source)) && (await copied(making, from))) return `a clone of ${source}`;
   // In use, or another's: from a copy of our own, which is made by reading the source as any program may.
   const name = templateName(source);
   if (!effects.claim(templateClaim(server.name, name, effects.worktreeId)))
@@ -229,7 +221,7 @@ async function copy(making: Making, from: DatabaseRow): Promise<Filled> {
   const { madeAt } = await withTemplate(input, ({ name: template }) =>
     server.run(`create database ${identifier(temporary)} template ${identifier(template)}${strategy(server, from.bytes)}`),
   );
-  return { detail: `a clone of ${source} as it was ${ago(madeAt)}`, template: name };
+  return `a clone of ${source} as it was ${ago(madeAt)}`;
 }
 
 function ago(time: Date): string {
@@ -319,6 +311,8 @@ async function renamed(server: Server, temporary: string, database: string): Pro
 
 async function destroy(made: Record<string, string>, { worktreeId, release }: DestroyEffects): Promise<void> {
   const { database = '', temporary, template, system = '', server: name = '', owns } = made;
+  // Both are written down before anything is made.
+  if (temporary === undefined && made.ready !== 'yes') return;
   await atServer(await administrator(made), async (server) => {
     if (server.name !== name || (system !== '' && server.system !== '' && server.system !== system))
       throw new Failure(`Another server answers at ${name} now than the one that has \`${database}\`: nothing there is touched.`);

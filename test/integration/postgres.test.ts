@@ -1,49 +1,471 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { expect, test } from 'vitest';
-import { startPostgres } from '../fixtures/servers/postgres.ts';
-import { makeWorld, read, type World } from '../fixtures/world.ts';
+import pg from 'pg';
+import { afterAll, expect, test } from 'vitest';
+import { records } from '../fixtures/ledger.ts';
+import { freePort, startPostgres } from '../fixtures/servers/postgres.ts';
+import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const server = await startPostgres();
 const CONFIG = 'resources: { DATABASE_URL: postgres }\n';
-
-/** A repository whose `.env` names a database of its own, with rows in it. */
-async function shop(world: World, source: string, config = CONFIG, user?: string): Promise<string> {
-  await server.sql('postgres', `create database "${source}"`);
-  await server.sql(
-    source,
-    'create table item (id serial primary key, name text); insert into item (name) select i::text from generate_series(1, 100) i',
-  );
-  return world.repository(
-    'shop',
-    { 'worktree.config.yaml': config, '.gitignore': '.env\n' },
-    { '.env': `# the shop\nDATABASE_URL=${server.url(source, user)}?schema=public\nDIRECT_URL="${server.url(source, user)}"\nKEY=x\n` },
-  );
-}
-
+const SENDS = { COPPICE_TEST_SENDS_LIKE: 'SQ' };
+const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 const before = await server.databases();
+const sources: string[] = [];
 
-/** What the tests of this file have left at the server. */
+/** What was made at the server beside the tests' own sources. */
 async function added(): Promise<string[]> {
-  return (await server.databases()).filter((name) => !before.includes(name));
+  return (await server.databases()).filter((name) => !before.includes(name) && !sources.includes(name));
 }
 
-test("a worktree has a clone of the main worktree's database, other variables that name it follow, and it goes with the worktree", async () => {
-  const world = makeWorld();
-  const main = await shop(world, 'one');
-  const add = await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'feature/a']);
-  expect(add.code, add.stderr).toBe(0);
-  const worktree = path.join(world.root, 'a');
-  expect(read(worktree, '.env')).toBe(
-    `# the shop\nDATABASE_URL=${server.url('one__feature_a')}?schema=public\nDIRECT_URL="${server.url('one__feature_a')}"\nKEY=x\n`,
+// The server is asked, not the ledger.
+afterAll(async () => expect(await added()).toEqual([]));
+
+/** A database with rows in it, for one test. */
+async function source(name: string, options = ''): Promise<string> {
+  sources.push(name);
+  await server.sql('postgres', `create database "${name.replaceAll('"', '""')}" ${options}`);
+  await server.sql(
+    name,
+    `create table item (id serial primary key, name text); create table total (n int);
+     insert into item (name) select i::text from generate_series(1, 100) i; insert into total values (100)`,
   );
-  expect(await server.sql('one__feature_a', 'select count(*)::int as n from item')).toEqual([{ n: 100 }]);
+  return name;
+}
+
+/** A repository whose `.env` names a database. */
+async function shop(world: World, url: string, config = CONFIG, files: Record<string, string> = {}): Promise<string> {
+  const committed = { 'worktree.config.yaml': config, '.gitignore': '.env\n', ...files };
+  return world.repository('shop', committed, { '.env': `# the shop\nDATABASE_URL=${url}\nKEY=x\n` });
+}
+
+async function add(world: World, main: string, branch: string, env: NodeJS.ProcessEnv = {}) {
+  const added = await world.run(main, 'git', ['worktree', 'add', `../${branch}`, '-b', branch], { env });
+  return { ...added, worktree: path.join(world.root, branch) };
+}
+
+/** Removes all worktrees; afterwards nothing of theirs is at the server. */
+async function giveBack(world: World, main: string): Promise<void> {
+  for (const line of (await world.git(main, 'worktree', 'list', '--porcelain')).split('\n')) {
+    const [, folder] = /^worktree (.*)/.exec(line) ?? [];
+    if (folder !== undefined && folder !== main) await world.git(main, 'worktree', 'remove', '--force', folder);
+  }
+  const gc = await world.coppice(main, 'gc');
+  expect(gc.code, gc.stderr).toBe(0);
+  expect(records(world)).toEqual([]);
+  expect(fs.readdirSync(path.join(world.state, 'claims')).filter((name) => !name.startsWith('base-'))).toEqual([]);
+}
+
+/** A session in a database for the length of a test, as a developer's app has one. */
+async function session(database: string) {
+  const client = new pg.Client(server.url(database));
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}
+
+test("a worktree has a clone of the main worktree's database, what else names it follows, and it goes with the worktree", async () => {
+  const world = makeWorld();
+  await source('one', 'connection limit 50');
+  await server.sql('postgres', `alter database one set search_path to app, public; alter database one set statement_timeout to '7s'`);
+  const main = await shop(world, `${server.url('one')}?schema=public`);
+  fs.appendFileSync(path.join(main, '.env'), `DIRECT_URL="${server.url('one')}"\nOTHER=${server.url('one_other')}\n`);
+  const { worktree, code, stderr } = await add(world, main, 'feature-a');
+  expect(code, stderr).toBe(0);
+  expect(stderr).toContain('a clone of one');
+  const url = server.url('one__feature_a');
+  expect(read(worktree, '.env')).toBe(
+    `# the shop\nDATABASE_URL=${url}?schema=public\nKEY=x\nDIRECT_URL="${url}"\nOTHER=${server.url('one_other')}\n`,
+  );
+  expect(await server.sql('one__feature_a', 'select count(*)::int as n from public.item')).toEqual([{ n: 100 }]);
+  expect(await server.sql('one__feature_a', 'show search_path')).toEqual([{ search_path: 'app, public' }]);
+  expect(await server.sql('one__feature_a', 'show statement_timeout')).toEqual([{ statement_timeout: '7s' }]);
+
+  // What a migration or a write does here is seen nowhere else.
+  await server.sql('one__feature_a', 'create table public.mine (a int); delete from public.item');
+  expect(await server.sql('one', "select to_regclass('public.mine') as t, (select count(*)::int from public.item) as n")).toEqual([
+    { t: null, n: 100 },
+  ]);
   const again = await world.coppice(worktree, 'up');
   expect(again.code, again.stderr).toBe(0);
+  expect(await server.sql('one__feature_a', 'select count(*)::int as n from public.item')).toEqual([{ n: 0 }]);
+
+  // As `prisma migrate reset` does: without our mark it is still ours.
+  await server.sql('postgres', 'drop database one__feature_a');
+  await server.sql('postgres', 'create database one__feature_a');
+  expect((await world.coppice(worktree, 'up')).code).toBe(0);
+  await giveBack(world, main);
+  expect(await added()).toEqual([]);
+});
+
+test('while the source is in use, worktrees are cloned from one kept copy: 20 at once, each as of one moment, and no session ends', async () => {
+  const world = makeWorld();
+  await source('busy');
+  const main = await shop(world, server.url('busy'));
+  const app = await session('busy');
+  const [{ pid } = { pid: 0 }] = (await app.query('select pg_backend_pid() as pid')).rows;
+  let over = false;
+  const writing = (async () => {
+    for (; !over; )
+      await app.query('begin; insert into item (name) values (1); update total set n = n + 1; commit; select count(*) from item');
+  })();
+  const all = await Promise.all(Array.from({ length: 20 }, (_, index) => add(world, main, `w${index}`)));
+  // git 2.39 sometimes dies on another add's half-made folder: such an add is repeated.
+  for (const [index, { code, stderr }] of all.entries())
+    if (code !== 0 && /failed to read .*worktrees\//.test(stderr)) all[index] = await add(world, main, `again${index}`);
+  over = true;
+  await writing;
+  for (const { code, stderr } of all) expect(code, stderr).toBe(0);
+  expect(records(world).map(({ state }) => state)).toEqual(Array.from({ length: 20 }, () => 'ready'));
+  const clones = (await added()).filter((name) => name.startsWith('busy__w') || name.startsWith('busy__again'));
+  expect(clones).toHaveLength(20);
+  for (const name of clones) {
+    const [row] = await server.sql<{ n: number; items: number }>(name, 'select n, (select count(*)::int from item) as items from total');
+    expect(row?.n, name).toBe(row?.items);
+  }
+  expect((await app.query('select pg_backend_pid() as pid')).rows).toEqual([{ pid }]);
+  expect((await added()).filter((name) => name.includes('coppice'))).toEqual([expect.stringMatching(/^busy__coppice_[0-9a-f]{8}$/)]);
+  const late = await add(world, main, 'late');
+  expect([late.code, late.stderr]).toEqual([0, expect.stringMatching(/a clone of busy as it was (just now|\d+m?s ago)/)]);
+
+  // Renewed when the schema is another.
+  await app.query('create table fresh (a int)');
+  await add(world, main, 'later');
+  expect(await server.sql('busy__later', "select to_regclass('fresh')::text as t")).toEqual([{ t: 'fresh' }]);
+  await app.end();
+  await giveBack(world, main);
+  expect(await added()).toEqual([]);
+});
+
+test('a kept copy is renewed when it is older than `refresh:`', async () => {
+  const world = makeWorld();
+  await source('stale');
+  const main = await shop(world, server.url('stale'), 'resources: { DATABASE_URL: { type: postgres, refresh: 1ms } }\n');
+  const app = await session('stale');
+  await add(world, main, 'a');
+  await app.query("insert into item (name) values ('new')");
+  await add(world, main, 'b');
+  expect(await server.sql('stale__b', 'select count(*)::int as n from item')).toEqual([{ n: 101 }]);
+  await app.end();
+  await giveBack(world, main);
+});
+
+test('schema, empty, a name of its own, a seed of SQL and one of a command', async () => {
+  const world = makeWorld();
+  await source('kinds');
+  const config = `resources:
+  DATABASE_URL: { type: postgres, data: schema, seed: db/seed.sql }
+  EMPTY_URL: { type: postgres, from: "{{main.env.DATABASE_URL}}", data: empty, name: "empty_{{slug_}}", seed: 'echo "$EMPTY_URL" > seeded.txt' }
+`;
+  const main = await shop(world, server.url('kinds'), config, { 'db/seed.sql': "insert into item (name) values ('seeded');\n" });
+  const { code, stderr, worktree } = await add(world, main, 'a-b');
+  expect(code, stderr).toBe(0);
+  expect(await server.sql('kinds__a_b', 'select name from item')).toEqual([{ name: 'seeded' }]);
+  expect(await server.sql('empty_a_b', 'select count(*)::int as n from pg_tables where schemaname = $1', ['public'])).toEqual([{ n: 0 }]);
+  expect(read(worktree, '.env')).toContain(`EMPTY_URL=${server.url('empty_a_b')}`);
+  expect(read(worktree, 'seeded.txt')).toMatch(/coppice_[0-9a-f]{32}_/);
+  await giveBack(world, main);
+
+  // A seed that fails leaves nothing that looks finished, and its end is said.
+  writeFiles(main, { 'worktree.config.local.yaml': 'resources: { EMPTY_URL: null, DATABASE_URL: { seed: "echo why; exit 3" } }\n' });
+  const failed = await add(world, main, 'c');
+  expect([failed.code, failed.stderr]).toEqual([1, expect.stringMatching(/seed.*exit code 3/)]);
+  expect(await server.databases()).not.toContain('kinds__c');
+  await giveBack(world, main);
+});
+
+test('an app that reads parts: the database follows, all else is as it was', async () => {
+  const world = makeWorld();
+  await source('koel');
+  const config = `resources:
+  DB: { type: postgres, vars: { host: DB_HOST, port: DB_PORT, user: DB_USERNAME, password: DB_PASSWORD, database: DB_DATABASE }, default: { host: 127.0.0.1 } }
+`;
+  const text = `DB_PORT=${server.port}\nDB_USERNAME=boss\nDB_PASSWORD='p@ss-canary'\nDB_DATABASE=koel\n`;
+  const main = await world.repository('shop', { 'worktree.config.yaml': config, '.gitignore': '.env\n' }, { '.env': text });
+  const { code, stderr, worktree } = await add(world, main, 'a');
+  expect(code, stderr).toBe(0);
+  expect(read(worktree, '.env')).toBe(text.replace('=koel', '=koel__a'));
+  expect(JSON.parse(await world.git(worktree, 'coppice', 'env', '--json'))).toEqual({ DB_DATABASE: 'koel__a' });
+  await giveBack(world, main);
+});
+
+test('who is not the owner clones by reading; `admin:` makes what the app may not, and the app owns it', async () => {
+  const world = makeWorld();
+  await server.sql('postgres', "create role app login password 'p@ss-canary'; create role maker login createdb password 'p@ss-canary'");
+  await source('owned');
+  await server.sql(
+    'owned',
+    'grant select on all tables in schema public to maker; grant usage, select on all sequences in schema public to maker',
+  );
+  const main = await shop(world, server.url('owned', 'maker'));
+  const reader = await add(world, main, 'a');
+  expect(reader.code, reader.stderr).toBe(0);
+  expect(await server.sql('owned__a', 'select count(*)::int as n from item')).toEqual([{ n: 100 }]);
+  await giveBack(world, main);
+
+  fs.writeFileSync(path.join(main, '.env'), `DATABASE_URL=${server.url('owned', 'app')}\nADMIN_URL=${server.url('postgres')}\n`);
+  const refused = await add(world, main, 'b');
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/`app` may not create databases.*CREATEDB.*`admin:`/s)]);
+  writeFiles(main, { 'worktree.config.local.yaml': 'resources: { DATABASE_URL: { admin: "{{main.env.ADMIN_URL}}", data: empty } }\n' });
+  const up = await world.coppice(refused.worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  const owner = "select pg_get_userbyid(datdba) as owner from pg_database where datname = 'owned__b'";
+  expect(await server.sql('postgres', owner)).toEqual([{ owner: 'app' }]);
+  await giveBack(world, main);
+  await server.sql('owned', 'drop owned by maker');
+  await server.sql('postgres', 'drop role app; drop role maker');
+});
+
+test('databases that a test runner derives from ours go too, those of a neighbour whose name begins with ours do not', async () => {
+  const world = makeWorld();
+  await source('runner');
+  const main = await shop(
+    world,
+    server.url('runner'),
+    'resources: { DATABASE_URL: { type: postgres, owns: ["test_{database}*", "{database}-*"] } }\n',
+  );
+  await add(world, main, 'a');
+  await add(world, main, 'ab');
+  const derived = ['test_runner__a', 'test_runner__a_gw1', 'runner__a-2'];
+  const neighbours = ['test_runner__ab', 'test_runner__ab_gw1', 'runner__ab-2'];
+  for (const name of [...derived, ...neighbours]) await server.sql('postgres', `create database "${name}"`);
   await world.git(main, 'worktree', 'remove', '../a');
-  expect(await added()).toContain('one__feature_a');
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect((await added()).sort()).toEqual(['runner__ab', ...neighbours].sort());
+  await giveBack(world, main);
+});
+
+test('200 databases that look like ours are left alone', async () => {
+  const world = makeWorld();
+  await source('decoy');
+  const main = await shop(world, server.url('decoy'));
+  const { worktree } = await add(world, main, 'a');
+  const id = records(world)[0]?.id ?? '';
+  const decoys: string[] = [];
+  for (let index = 0; index < 200; index += 1) {
+    const name =
+      [`decoy__a_${index}`, `decoy__A${index}`, `coppice_${id.replaceAll('-', '')}_${index}`, `decoy__coppice_${index}`][index % 4] ?? '';
+    decoys.push(name);
+    sources.push(name);
+    await server
+      .sql('postgres', `create database "${name}" strategy file_copy`)
+      .catch(() => server.sql('postgres', `create database "${name}"`));
+    if (index % 3 === 0)
+      await server.sql(
+        'postgres',
+        `comment on database "${name}" is 'coppice worktree 00000000-0000-4000-8000-${String(index).padStart(12, '0')}'`,
+      );
+  }
+  // One that takes the place of ours, with another machine's mark.
+  await server.sql('postgres', 'drop database decoy__a');
+  await server.sql('postgres', 'create database decoy__a');
+  await server.sql('postgres', "comment on database decoy__a is 'coppice worktree of another'");
+  const up = await world.coppice(worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  expect(read(worktree, '.env')).toMatch(/decoy__a_[0-9a-f]{8}\b/);
+  await world.git(main, 'worktree', 'remove', '--force', worktree);
   const gc = await world.coppice(main, 'gc');
-  expect([gc.code, gc.stderr]).toEqual([0, expect.stringContaining('one__feature_a')]);
-  expect(await added()).toEqual(['one']);
-  await server.sql('postgres', 'drop database one');
+  expect(gc.code, gc.stderr).toBe(0);
+  expect(await server.databases()).toEqual(expect.arrayContaining([...decoys, 'decoy__a']));
+  await server.sql('postgres', 'drop database decoy__a');
+  await giveBack(world, main);
+  for (const name of decoys) await server.sql('postgres', `drop database "${name}"`);
+}, 240_000);
+
+test('a name that is taken, by anyone, gets a hash; names that are hostile, or too long for the server, are only names', async () => {
+  const world = makeWorld();
+  await source(`we"ird'; DROP TABLE item; --`);
+  await source('taken');
+  await server.sql('postgres', 'create database taken__a');
+  sources.push('taken__a');
+  const main = await shop(world, server.url('taken'));
+  const { code, stderr, worktree } = await add(world, main, 'a');
+  expect(code, stderr).toBe(0);
+  expect(read(worktree, '.env')).toMatch(/taken__a_[0-9a-f]{8}\b/);
+
+  fs.writeFileSync(path.join(main, '.env'), `DATABASE_URL='${server.url(`we"ird'; DROP TABLE item; --`).replaceAll("'", '%27')}'\n`);
+  const hostile = await world.run(main, 'git', ['worktree', 'add', '../b', '-b', `';DROP-TABLE-x;--${'é'.repeat(60)}`]);
+  expect(hostile.code, hostile.stderr).toBe(0);
+  const made = (await added()).find((name) => name.startsWith('we"ird'));
+  expect(Buffer.byteLength(made ?? '')).toBeLessThanOrEqual(47);
+  expect(await server.sql(made ?? '', 'select count(*)::int as n from item')).toEqual([{ n: 100 }]);
+  await giveBack(world, main);
+
+  fs.writeFileSync(path.join(main, '.env'), `DATABASE_URL=${server.url('taken')}\n`);
+  writeFiles(main, { 'worktree.config.local.yaml': `resources: { DATABASE_URL: { name: "${'n'.repeat(64)}" } }\n` });
+  const long = await add(world, main, 'c');
+  expect([long.code, long.stderr]).toEqual([1, expect.stringContaining('64 bytes')]);
+  await giveBack(world, main);
+});
+
+test('what cannot be done is a sentence, what does not depend on it goes on, and up resumes', async () => {
+  const world = makeWorld();
+  await source('down');
+  const config =
+    'resources: { PORT: 24900, DATABASE_URL: postgres }\nsteps: { alone: { run: echo ran > alone.log, needs: [PORT] }, migrate: echo ran > migrate.log }\n';
+  const main = await shop(world, server.url('down'), config);
+  const set = (url: string) => fs.writeFileSync(path.join(main, '.env'), url === '' ? 'KEY=x\n' : `DATABASE_URL=${url}\n`);
+  const { worktree } = await add(world, main, 'a', { COPPICE: '0' });
+  const port = await freePort();
+  const cases: [string, RegExp][] = [
+    [server.url('down').replace(String(server.port), String(port)), new RegExp(`No PostgreSQL answers at localhost:${port}\\. Start it`)],
+    [server.url('down').replace('p%40ss', 'wrong'), /refuses `boss`: the password/],
+    [`postgres://boss@localhost:${server.port}/down`, /wants a password of `boss`/],
+    [server.url('nowhere'), /There is no database `nowhere`/],
+    ['', /`DATABASE_URL` has no value in the main worktree's env files/],
+    ['mysql://root@localhost/down', /is not a PostgreSQL URL/],
+    ['postgres://boss@db.example.com/down', /not on this machine \(db\.example\.com:5432\).*`from:`/],
+  ];
+  for (const [url, sentence] of cases) {
+    set(url);
+    const up = await world.coppice(worktree, 'up');
+    expect([up.code, up.stderr], url).toEqual([1, expect.stringMatching(sentence)]);
+    expect(up.stderr).not.toContain('canary');
+    expect(fs.existsSync(path.join(worktree, 'alone.log'))).toBe(true);
+    expect(fs.existsSync(path.join(worktree, 'migrate.log'))).toBe(false);
+  }
+  set(server.url('down'));
+  const up = await world.coppice(worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  expect(read(worktree, 'migrate.log')).toBe('ran\n');
+
+  // Taken back while the server is away: kept and listed, and done when it is back.
+  await world.git(main, 'worktree', 'remove', '--force', worktree);
+  await server.stop();
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringMatching(/No PostgreSQL answers[\s\S]*kept/)]);
+  await server.start();
+  set('');
+  const without = await world.coppice(main, 'gc');
+  expect([without.code, without.stderr]).toEqual([1, expect.stringMatching(/has no value/)]);
+  set(server.url('down'));
+  await giveBack(world, main);
+});
+
+test('a password is in no argument, output, log or file of the ledger', async () => {
+  const world = makeWorld();
+  await source('secret');
+  await server.sql('secret', "insert into item (name) select repeat('x', 200) from generate_series(1, 20000)");
+  const main = await shop(
+    world,
+    server.url('secret'),
+    `resources: { DATABASE_URL: { type: postgres, from: "${server.url('secret')}" } }\n`,
+  );
+  const app = await session('secret');
+  let seen = '';
+  let over = false;
+  const looking = (async () => {
+    for (; !over; await new Promise((resolve) => setImmediate(resolve)))
+      for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+        try {
+          const line = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+          if (line.includes('pg_dump') || line.includes('psql')) seen += `${line}\n`;
+        } catch {
+          // ended meanwhile
+        }
+      }
+  })();
+  const { code, stderr, stdout } = await add(world, main, 'a');
+  over = true;
+  await looking;
+  expect(code, stderr).toBe(0);
+  expect(seen).toContain('pg_dump');
+  const status = await world.git(main, 'coppice', 'status', '--json');
+  const files = [world.state, path.join(main, '.git/coppice/logs')]
+    .filter((folder) => fs.existsSync(folder))
+    .flatMap((folder) => fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => path.join(folder, name)));
+  const texts = files.filter((file) => fs.statSync(file).isFile()).map((file) => fs.readFileSync(file, 'utf8'));
+  expect(texts.length).toBeGreaterThan(2);
+  for (const text of [seen, stderr, stdout, status, ...texts]) expect(text).not.toContain('canary');
+  await app.end();
+  fs.writeFileSync(path.join(main, '.env'), 'KEY=x\n');
+  // A password that stood in the config alone is not known any more: said, and kept.
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('wants a password')]);
+  const withPassword = await world.run(main, process.execPath, [CLI, 'gc'], { env: { PGPASSWORD: 'p@ss-canary' } });
+  expect(withPassword.code, withPassword.stderr).toBe(0);
+  expect(await added()).toEqual([]);
+});
+
+test('another server at the same address is not taken for the one that has our database', async () => {
+  const world = makeWorld();
+  await source('moved');
+  const main = await shop(world, server.url('moved'));
+  await add(world, main, 'a');
+  const journal =
+    fs.readdirSync(path.join(world.state, 'repos'), { recursive: true, encoding: 'utf8' }).find((name) => name.endsWith('/journal')) ?? '';
+  const file = path.join(world.state, 'repos', journal);
+  const text = read(file);
+  const [{ id } = { id: '' }] = await server.sql<{ id: string }>(
+    'postgres',
+    'select system_identifier::text as id from pg_control_system()',
+  );
+  expect(text).toContain(id);
+  fs.writeFileSync(file, text.replaceAll(id, '7000000000000000001'));
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('Another server answers')]);
+  expect(await server.databases()).toContain('moved__a');
+  fs.writeFileSync(file, read(file).replaceAll('7000000000000000001', id));
+  await giveBack(world, main);
+});
+
+test('killed after any message to the server or entry of the journal, up makes it right and gc leaves nothing', async () => {
+  const world = makeWorld();
+  await source('kill');
+  const main = await shop(world, server.url('kill'));
+  const app = await session('kill');
+  const counter = path.join(world.root, 'count');
+  const count = async (variable: string) => {
+    fs.writeFileSync(counter, '');
+    await add(world, main, 'counted', { ...SENDS, NODE_OPTIONS: PRELOAD, [variable]: counter });
+    const { length } = read(counter);
+    await giveBack(world, main);
+    await world.git(main, 'branch', '-D', 'counted');
+    return length;
+  };
+  const sends = await count('COPPICE_TEST_COUNT_SENDS');
+  const entries = await count('COPPICE_TEST_COUNT');
+  expect([sends > 20, entries > 5]).toEqual([true, true]);
+  const points = [
+    ...Array.from({ length: sends }, (_, index) => ['COPPICE_TEST_KILL_AT_SEND', index + 1] as const),
+    ...Array.from({ length: entries }, (_, index) => ['COPPICE_TEST_KILL_AT', index + 1] as const),
+  ];
+  for (const [variable, point] of points) {
+    const branch = `${variable.includes('SEND') ? 's' : 'j'}${point}`;
+    const { worktree } = await add(world, main, branch, { ...SENDS, NODE_OPTIONS: PRELOAD, [variable]: String(point) });
+    if (point % 2 === 0) {
+      const up = await world.coppice(worktree, 'up');
+      expect(up.code, `${variable} ${point}: ${up.stderr}`).toBe(0);
+      expect(await server.sql(`kill__${branch}`, 'select count(*)::int as n from item')).toEqual([{ n: 100 }]);
+    }
+    await giveBack(world, main);
+    expect(await added(), `${variable} ${point}`).toEqual([]);
+  }
+  await app.end();
+}, 600_000);
+
+test('a server that dies in the middle of a copy: the set-up fails with a sentence, and up makes it right', async () => {
+  const world = makeWorld();
+  await source('crash');
+  await server.sql('crash', "insert into item (name) select repeat('y', 500) from generate_series(1, 60000)");
+  const main = await shop(world, server.url('crash'));
+  const app = await session('crash');
+  const adding = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  await until(
+    async () =>
+      (await server.sql('postgres', "select 1 from pg_stat_activity where application_name = 'coppice' and query like 'COPY%'")).length > 0,
+    'the copy',
+  );
+  await server.kill();
+  await app.end().catch(() => {});
+  const ended = await adding.ended;
+  expect([ended.code, ended.stderr]).toEqual([1, expect.stringMatching(/PostgreSQL at localhost|could not be copied/)]);
+  await server.start();
+  const up = await world.coppice(path.join(world.root, 'a'), 'up');
+  expect(up.code, up.stderr).toBe(0);
+  expect(await server.sql('crash__a', 'select count(*)::int as n from item')).toEqual([{ n: 60_100 }]);
+  await giveBack(world, main);
+  expect(await added()).toEqual([]);
 });
