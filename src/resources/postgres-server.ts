@@ -190,6 +190,20 @@ export async function dropDatabase(server: Server, name: string): Promise<void> 
   await server.run(`drop database if exists ${identifier(name)}`);
 }
 
+/**
+ * Drops a database that only runs of one worktree use. A run that was killed may have asked for it to be made, and the server
+ * does so still: such a session is ended first.
+ */
+export async function dropPassing(server: Server, name: string): Promise<void> {
+  const ghosts = `from pg_stat_activity where pid <> pg_backend_pid() and usename = current_user and state = 'active' and position($1 in query) > 0`;
+  for (let tries = 0; tries < 200; tries += 1) {
+    if ((await server.rows(`select pg_terminate_backend(pid) ${ghosts}`, [identifier(name)])).length === 0)
+      return dropDatabase(server, name);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Failure(`A session at ${server.name} is still making \`${name}\`, and does not end.`);
+}
+
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 export const TAKEN = ['42P04', '23505'];
 export const IN_USE = '55006';

@@ -24,6 +24,7 @@ import {
   type DatabaseRow,
   databaseNames,
   dropDatabase,
+  dropPassing,
   findDatabase,
   HOW_TO_ALLOW,
   IN_USE,
@@ -148,7 +149,7 @@ async function make(options: Options, wanted: ResolvedResource, effects: Resourc
       if (there !== null || !effects.claim(claim)) continue;
       const temporary = `coppice_${effects.worktreeId.replaceAll('-', '')}_${shortHash(database)}`;
       effects.intend({ ...describe(database).made, temporary, template, system: server.system });
-      await dropDatabase(server, temporary);
+      await dropPassing(server, temporary);
       const variables = describe(temporary).variables;
       const filled = await fill({ server, address, app, source, temporary, options, effects, variables });
       await server.run(`comment on database ${identifier(temporary)} is ${literal(markOf(effects.worktreeId))}`);
@@ -316,7 +317,7 @@ async function destroy(made: Record<string, string>, { worktreeId, release }: De
   await atServer(await administrator(made), async (server) => {
     if (server.name !== name || (system !== '' && server.system !== '' && server.system !== system))
       throw new Failure(`Another server answers at ${name} now than the one that has \`${database}\`: nothing there is touched.`);
-    if (temporary !== undefined) await dropDatabase(server, temporary);
+    if (temporary !== undefined) await dropPassing(server, temporary);
     const row = await findDatabase(server, database);
     const isOurs = row?.mark === markOf(worktreeId) || (row?.mark === null && made.ready === 'yes');
     // A run that was ended before it had made it: what has the name now is another's.
