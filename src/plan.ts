@@ -103,7 +103,7 @@ const EVERYTHING_BEFORE = ['copied', 'rendered'];
 /** Makes the plan. @throws {Failure} when a part of it cannot be had on this machine */
 export function planSetUp(input: PlanInput): Plan {
   const { config, slot, files } = input;
-  const resources = Object.entries(config.resources).map(([name, spec]) => planResource(name, spec, input));
+  const resources = oneEach(Object.entries(config.resources).map(([name, spec]) => planResource(name, spec, input)));
   return {
     project: input.project,
     slug: input.slug,
@@ -118,6 +118,24 @@ export function planSetUp(input: PlanInput): Plan {
     teardown: planTeardown(config),
     keepMs: milliseconds(config.keep),
   };
+}
+
+/** Two resources that would be one thing: the second is refused, not made twice. */
+function oneEach(resources: PlannedResource[]): PlannedResource[] {
+  const owners = new Map<string, string>();
+  return resources.map((resource) => {
+    const { name, spec, resolved } = resource;
+    const thing = resolved instanceof Failure ? undefined : resolved.made.thing;
+    if (thing === undefined) return resource;
+    const key = `${spec.type} ${thing}`;
+    const other = owners.get(key);
+    if (other === undefined) {
+      owners.set(key, name);
+      return resource;
+    }
+    const why = `${name} names the same ${spec.type} database as ${other}. Name it once; in an env file the other variable follows by itself, else compute it under \`env:\`.`;
+    return { ...resource, resolved: new Failure(why) };
+  });
 }
 
 /** What is known of a plan's resources before anything is made. */

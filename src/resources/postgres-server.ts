@@ -1,9 +1,8 @@
 import type { Client, QueryConfig } from 'pg';
 import { errorCode, errorMessage, Failure } from '../outcome.ts';
 import { type Address, serverName } from './address.ts';
+import { MAX_NAME_BYTES } from './postgres.ts';
 
-/** Longer names are cut silently by the server, and a cut name is another database's. */
-export const MAX_NAME_BYTES = 63;
 /** PostgreSQL 11, the oldest that this is written for. */
 const OLDEST = 110_000;
 

@@ -4,8 +4,9 @@ import { claimedNames } from '../ledger/claims.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { type Address, claimOn, ownName } from './address.ts';
+import { MAX_NAME_BYTES } from './postgres.ts';
 import { dumpAndLoad } from './postgres-copy.ts';
-import { atServer, dropDatabase, findDatabase, identifier, literal, MAX_NAME_BYTES, type Server } from './postgres-server.ts';
+import { atServer, dropDatabase, findDatabase, identifier, literal, type Server } from './postgres-server.ts';
 
 /**
  * A copy of a source that nobody connects to, kept to clone from while the source is in use. One a source and machine, shared

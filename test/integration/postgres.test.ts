@@ -242,19 +242,15 @@ test('200 databases that look like ours are left alone', async () => {
   const { worktree } = await add(world, main, 'a');
   const id = records(world)[0]?.id ?? '';
   const decoys: string[] = [];
+  const boss = await session('postgres');
   for (let index = 0; index < 200; index += 1) {
     const name =
       [`decoy__a_${index}`, `decoy__A${index}`, `coppice_${id.replaceAll('-', '')}_${index}`, `decoy__coppice_${index}`][index % 4] ?? '';
     decoys.push(name);
     sources.push(name);
-    await server
-      .sql('postgres', `create database "${name}" strategy file_copy`)
-      .catch(() => server.sql('postgres', `create database "${name}"`));
+    await boss.query(`create database "${name}"`);
     if (index % 3 === 0)
-      await server.sql(
-        'postgres',
-        `comment on database "${name}" is 'coppice worktree 00000000-0000-4000-8000-${String(index).padStart(12, '0')}'`,
-      );
+      await boss.query(`comment on database "${name}" is 'coppice worktree 00000000-0000-4000-8000-${String(index).padStart(12, '0')}'`);
   }
   // One that takes the place of ours, with another machine's mark.
   await server.sql('postgres', 'drop database decoy__a');
@@ -269,7 +265,8 @@ test('200 databases that look like ours are left alone', async () => {
   expect(await server.databases()).toEqual(expect.arrayContaining([...decoys, 'decoy__a']));
   await server.sql('postgres', 'drop database decoy__a');
   await giveBack(world, main);
-  for (const name of decoys) await server.sql('postgres', `drop database "${name}"`);
+  for (const name of decoys) await boss.query(`drop database "${name}"`);
+  await boss.end();
 }, 240_000);
 
 test('a name that is taken, by anyone, gets a hash; names that are hostile, or too long for the server, are only names', async () => {

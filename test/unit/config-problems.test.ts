@@ -5,6 +5,9 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LOCAL_NAME } from '../../src/config/find.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
+import { RESOURCE_TYPES } from '../../src/resources/table.ts';
+
+const TYPES = Object.keys(RESOURCE_TYPES).join(', ');
 
 interface Wrong {
   /** What is wrong. */
@@ -83,7 +86,7 @@ const TABLE: Wrong[] = [
       'worktree.config.yaml:2:9  `resources.PORT` must be a port, a type, or a map with a type, not true',
       '  2 |   PORT: true',
       '              ^^^^',
-      '  Known: port, sqlite.',
+      `  Known: ${TYPES}.`,
     ],
   },
   {
@@ -93,7 +96,7 @@ const TABLE: Wrong[] = [
       'worktree.config.yaml:2:8  `resources.PORT` must be a port, a type, or a map with a type, and has no value',
       '  2 |   PORT:',
       '             ^',
-      '  Known: port, sqlite.',
+      `  Known: ${TYPES}.`,
     ],
   },
   {
@@ -108,7 +111,7 @@ const TABLE: Wrong[] = [
       'worktree.config.yaml:2:3  `resources.PORT` needs `type`',
       '  2 |   PORT: { base: 3000 }',
       '        ^^^^',
-      '  One of: port, sqlite.',
+      `  One of: ${TYPES}.`,
     ],
   },
   {
@@ -118,7 +121,7 @@ const TABLE: Wrong[] = [
       'worktree.config.yaml:2:17  `oracle` is not a resource type',
       '  2 |   DATABASE_URL: oracle',
       '                      ^^^^^^',
-      '  Known: port, sqlite.',
+      `  Known: ${TYPES}.`,
     ],
   },
   {

@@ -1,0 +1,305 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { milliseconds } from '../config/duration.ts';
+import { standing } from '../files/inside.ts';
+import { errorCode, Failure } from '../outcome.ts';
+import { duration, runCommand } from '../steps/run-command.ts';
+import { type Address, addressOf, claimOn, type Origin, ownName, parseAddress, serverName } from './address.ts';
+import { describeDatabase, ENGINE, MAX_NAME_BYTES, type PostgresOptions, SPARE_BYTES } from './postgres.ts';
+import { dumpAndLoad, runSqlFile } from './postgres-copy.ts';
+import {
+  atServer,
+  CANCELLED,
+  type DatabaseRow,
+  databaseNames,
+  dropDatabase,
+  dropPassing,
+  findDatabase,
+  HOW_TO_ALLOW,
+  IN_USE,
+  identifier,
+  isBusy,
+  literal,
+  openServer,
+  type Server,
+  TAKEN,
+} from './postgres-server.ts';
+import { dropUnusedTemplate, locale, templateClaim, templateName, withTemplate } from './postgres-template.ts';
+import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from './resource.ts';
+
+/** Below this, copying through the write-ahead log is faster than copying files with a checkpoint before and after (measured). */
+const WAL_LOG_BELOW = 30_000_000;
+
+/** What the database bears as its COMMENT: whose it is. */
+function markOf(worktreeId: string): string {
+  return `coppice worktree ${worktreeId}`;
+}
+
+/** Who makes and drops databases: `admin:`, else the app's own user. @throws {Failure} when the credentials cannot be had any more */
+function administrator({ origin = '{}', admin }: Record<string, string>): Promise<Address> {
+  return addressOf(JSON.parse(admin ?? origin) as Origin, ENGINE);
+}
+
+/** Whether the database that was made is there and ours. */
+export async function isThere({ made }: ResolvedResource, worktreeId: string): Promise<boolean> {
+  return atServer(await administrator(made), async (server) => {
+    const row = await findDatabase(server, made.database ?? '');
+    return row !== null && (row.mark === null || row.mark === markOf(worktreeId));
+  });
+}
+
+/** What is being made, and with what. */
+interface Making {
+  /** A session of who makes databases. */
+  server: Server;
+  /** Who makes databases. */
+  address: Address;
+  /** The app's own user, who will own it. */
+  app: Address;
+  source: string;
+  /** The name under which it is made. */
+  temporary: string;
+  options: PostgresOptions;
+  effects: ResourceEffects;
+  /** The app's variables, as they are while it is made. */
+  variables: Record<string, string>;
+}
+
+/** Makes the database: see {@link postgres}. */
+export async function make(options: PostgresOptions, wanted: ResolvedResource, effects: ResourceEffects): Promise<Created> {
+  const { server: _server, source = '', origin = '{}', admin } = wanted.made;
+  const app = parseAddress(parseAddress(wanted.parts.url ?? '', ENGINE.port)?.withDatabase(source) ?? '', ENGINE.port);
+  if (app === null) throw new Error('a database without a URL');
+  const { name } = JSON.parse(origin) as Origin;
+  const base = { server: serverName(app), source, origin, ...(admin !== undefined && { admin }) };
+  const describe = (database: string) => describeDatabase(options, name, app, database, base);
+  const address = admin === undefined ? app : await administrator(base);
+  return atServer(address, async (server) => {
+    mayCreate(server);
+    // Written down whether or not it was used: a run that was killed may have begun one.
+    const template = templateName(source);
+    const mark = { ready: 'yes', system: server.system, ...(options.data === 'clone' && { template }) };
+    for (const database of candidates(wanted.made.database ?? '', source, effects.worktreeId)) {
+      identifier(database);
+      const there = await findDatabase(server, database);
+      // Made by a run that was killed before it could say so.
+      if (there?.mark === markOf(effects.worktreeId)) return { detail: describe(database).detail, resolved: describe(database), mark };
+      const claim = claimOn('database', server.name, database);
+      if (there !== null || !effects.claim(claim)) continue;
+      const temporary = `coppice_${effects.worktreeId.replaceAll('-', '')}_${shortHash(database)}`;
+      effects.intend({ ...describe(database).made, temporary, template, system: server.system });
+      await dropPassing(server, temporary);
+      const variables = describe(temporary).variables;
+      const filled = await fill({ server, address, app, source, temporary, options, effects, variables });
+      await server.run(`comment on database ${identifier(temporary)} is ${literal(markOf(effects.worktreeId))}`);
+      if (await renamed(server, temporary, database)) {
+        return { detail: `${database}, ${filled}`, resolved: describe(database), mark };
+      }
+      await dropDatabase(server, temporary);
+      effects.release(claim);
+    }
+    throw new Failure(
+      `Every name that ${name} could have at ${server.name} is taken, \`${wanted.made.database}\` first. Give it another with \`name:\` in the config.`,
+    );
+  });
+}
+
+function mayCreate({ user, name }: Server): void {
+  if (!user.createdb && !user.superuser) throw new Failure(`\`${user.name}\` may not create databases at ${name}. ${HOW_TO_ALLOW}`);
+}
+
+/** The names to try: the plain one, then one with a hash of the worktree. */
+function candidates(wanted: string, source: string, worktreeId: string): string[] {
+  const [, slug = ''] = wanted.startsWith(`${source}__`) ? wanted.split(`${source}__`) : [];
+  const limit = MAX_NAME_BYTES - SPARE_BYTES;
+  return [wanted, slug === '' ? `${wanted.slice(0, limit - 9)}_${shortHash(worktreeId)}` : ownName(source, slug, limit, worktreeId)];
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+}
+
+/** Makes the database under its passing name, with all that it is to hold. @returns what it holds, in words */
+async function fill(making: Making): Promise<string> {
+  const { server, app, source, temporary, options } = making;
+  const from = await findDatabase(server, source);
+  if (from === null && options.data !== 'empty')
+    throw new Failure(
+      `There is no database \`${source}\` at ${server.name} to clone. Make it in the main worktree first, or say \`data: empty\`.`,
+    );
+  const filled = from === null || options.data === 'empty' ? await makeEmpty(making) : await copy(making, from);
+  if (from !== null) await copySettings(server, from, temporary);
+  if (options.seed !== undefined) await seed(making, options.seed);
+  if (app.user !== '' && app.user !== server.user.name && options.data !== 'clone')
+    await server.run(`alter database ${identifier(temporary)} owner to ${quotedRole(app.user)}`);
+  return filled;
+}
+
+function quotedRole(role: string): string {
+  return `"${role.replaceAll('"', '""')}"`;
+}
+
+async function makeEmpty({ server, temporary }: Making): Promise<string> {
+  await server.run(`create database ${identifier(temporary)}`);
+  return 'empty';
+}
+
+async function copy(making: Making, from: DatabaseRow): Promise<string> {
+  const { server, address, source, temporary, options, effects } = making;
+  const { signal } = effects;
+  if (options.data === 'schema') {
+    await server.run(`create database ${identifier(temporary)} template template0 ${await locale(server, source)}`);
+    await dumpAndLoad({ server, address, source, target: temporary, rows: false, signal });
+    return `the schema of ${source}`;
+  }
+  if (from.mayCopy && !(await isBusy(server, source)) && (await copied(making, from))) return `a clone of ${source}`;
+  // In use, or another's: from a copy of our own, which is made by reading the source as any program may.
+  const name = templateName(source);
+  if (!effects.claim(templateClaim(server.name, name, effects.worktreeId)))
+    throw new Error('a claim that only this worktree can have was refused');
+  const input = { server, address, source: { name: source, oid: from.oid }, maxAgeMs: milliseconds(options.refresh), signal };
+  const { madeAt } = await withTemplate(input, ({ name: template }) =>
+    server.run(`create database ${identifier(temporary)} template ${identifier(template)}${strategy(server, from.bytes)}`),
+  );
+  return `a clone of ${source} as it was ${ago(madeAt)}`;
+}
+
+function ago(time: Date): string {
+  const ms = Date.now() - time.getTime();
+  return ms < 60_000 ? 'just now' : `${duration(ms)} ago`;
+}
+
+/**
+ * Clones an idle database. The server would wait 5 seconds for sessions that come meanwhile, and then fail: another session
+ * watches for them, and calls it off.
+ * @returns whether it was cloned; false when the source was not idle after all
+ */
+async function copied({ server, address, source, temporary }: Making, { bytes }: DatabaseRow): Promise<boolean> {
+  const watcher = await openServer(address);
+  let over = false;
+  const watch = async () => {
+    while (!over) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      // While it copies nobody can come in: who is there is who it waits for.
+      if (!over && (await isBusy(watcher, source))) await watcher.rows('select pg_cancel_backend($1)', [server.pid]);
+    }
+  };
+  const watching = watch();
+  try {
+    await server.run(`create database ${identifier(temporary)} template ${identifier(source)}${strategy(server, bytes)}`);
+    return true;
+  } catch (error) {
+    if ([IN_USE, CANCELLED].includes(errorCode(error) ?? '')) return false;
+    throw error;
+  } finally {
+    over = true;
+    await watching;
+    await watcher.end();
+  }
+}
+
+function strategy({ version }: Server, bytes: number): string {
+  if (version < 150_000) return '';
+  return bytes < WAL_LOG_BELOW ? ' strategy wal_log' : ' strategy file_copy';
+}
+
+/** What `ALTER DATABASE … SET` has set: a clone does not bring it along. */
+async function copySettings(server: Server, { oid }: DatabaseRow, target: string): Promise<void> {
+  const rows = await server.rows<{ setting: string }>(
+    'select unnest(setconfig) as setting from pg_db_role_setting where setdatabase = $1::oid and setrole = 0',
+    [oid],
+  );
+  for (const { setting } of rows) {
+    const at = setting.indexOf('=');
+    const [name, value] = [setting.slice(0, at), setting.slice(at + 1)];
+    // Lists are kept as they are written in SQL; anything else is one text.
+    const written = LISTS.has(name) ? value : literal(value);
+    await server.run(`alter database ${identifier(target)} set ${name.split('.').map(quotedRole).join('.')} to ${written || "''"}`);
+  }
+}
+
+const LISTS = new Set(['search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries']);
+
+/** Sanitising, or first rows: a file of SQL, or a command that finds the database in the app's variables. */
+async function seed({ server, address, app, temporary, effects, variables }: Making, what: string): Promise<void> {
+  const { worktreePath, signal, log } = effects;
+  if (/^\S+\.sql$/.test(what)) {
+    if (standing(worktreePath, what) !== 'file') throw new Failure(`\`seed: ${what}\` is not a file of this branch.`);
+    await runSqlFile(server, app.user === '' ? address : app, temporary, path.join(worktreePath, what), signal);
+    return;
+  }
+  fs.rmSync(log, { force: true });
+  const env = { ...effects.environment(), ...variables };
+  const result = await runCommand({ run: what, cwd: worktreePath, env, timeoutMs: 600_000, log, signal, started: () => {} });
+  if (!result.ok) throw new Failure(`its \`seed\` failed: ${result.why}. What it printed is in ${log}`);
+}
+
+/** Gives the database its own name. @returns false when another has it by now */
+async function renamed(server: Server, temporary: string, database: string): Promise<boolean> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await server.run(`alter database ${identifier(temporary)} rename to ${identifier(database)}`);
+      return true;
+    } catch (error) {
+      if (TAKEN.includes(errorCode(error) ?? '')) return false;
+      // A seed's last connection may be just closing.
+      if (errorCode(error) !== IN_USE || tries === 40) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** Drops what the journal says was made, when it is proven to be ours. */
+export async function destroy(made: Record<string, string>, { worktreeId, release }: DestroyEffects): Promise<void> {
+  const { database = '', temporary, template, system = '', server: name = '', owns } = made;
+  // Both are written down before anything is made.
+  if (temporary === undefined && made.ready !== 'yes') return;
+  await atServer(await administrator(made), async (server) => {
+    if (server.name !== name || (system !== '' && server.system !== '' && server.system !== system))
+      throw new Failure(`Another server answers at ${name} now than the one that has \`${database}\`: nothing there is touched.`);
+    if (temporary !== undefined) await dropPassing(server, temporary);
+    const row = await findDatabase(server, database);
+    const isOurs = row?.mark === markOf(worktreeId) || (row?.mark === null && made.ready === 'yes');
+    // A run that was ended before it had made it: what has the name now is another's.
+    if (row !== null && !isOurs && made.ready === 'yes')
+      throw new Failure(`\`${database}\` at ${name} bears another mark now (${row.mark}), so it is left alone.`);
+    for (const derived of await derivedNames(server, database, JSON.parse(owns ?? '[]') as string[], worktreeId))
+      await dropDatabase(server, derived);
+    if (row !== null && isOurs) await dropDatabase(server, database);
+    if (template !== undefined) {
+      release(templateClaim(name, template, worktreeId));
+      await dropUnusedTemplate(server, template);
+    }
+    release(claimOn('database', name, database));
+  });
+}
+
+/**
+ * The databases that a test runner has made from ours. What could as well be derived from another database, whose name begins
+ * with ours, is left to that one.
+ */
+async function derivedNames(server: Server, database: string, owns: string[], worktreeId: string): Promise<string[]> {
+  if (owns.length === 0) return [];
+  const names = await databaseNames(server);
+  const patterns = (of: string) => owns.map((pattern) => wildcard(pattern.replaceAll('{database}', of)));
+  const longer = names.filter((name) => name !== database && name.startsWith(database)).flatMap(patterns);
+  const found: string[] = [];
+  for (const name of names) {
+    if (name === database || !patterns(database).some((pattern) => pattern.test(name)) || longer.some((pattern) => pattern.test(name)))
+      continue;
+    const mark = (await findDatabase(server, name))?.mark ?? null;
+    if (mark === null || mark === markOf(worktreeId)) found.push(name);
+  }
+  return found;
+}
+
+function wildcard(pattern: string): RegExp {
+  return new RegExp(
+    `^${pattern
+      .split('*')
+      .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+      .join('.*')}$`,
+    's',
+  );
+}
