@@ -4,6 +4,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { benchPostgres } from './postgres.mjs';
 
 const cli = path.resolve(import.meta.dirname, '../dist/cli.cjs');
 const fewer = Math.max(1, Number(process.argv[2] ?? 1));
@@ -111,6 +112,8 @@ try {
     times.push(Date.now() - start);
   }
   row('Ctrl-C in a step until all that was started has ended, ms', String(median(times)), 'at most 1000');
+
+  await benchPostgres({ root, env, cli, inTurn, row, fewer });
 } finally {
   fs.rmSync(root, { recursive: true, force: true });
 }

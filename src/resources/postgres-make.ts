@@ -30,6 +30,8 @@ import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from 
 
 /** Below this, copying through the write-ahead log is faster than copying files with a checkpoint before and after (measured). */
 const WAL_LOG_BELOW = 30_000_000;
+/** The server looks every 100 ms itself. */
+const WATCH_EVERY_MS = 150;
 
 /** What the database bears as its COMMENT: whose it is. */
 function markOf(worktreeId: string): string {
@@ -176,16 +178,8 @@ function ago(time: Date): string {
  * @returns whether it was cloned; false when the source was not idle after all
  */
 async function copied({ server, address, source, temporary }: Making, { bytes }: DatabaseRow): Promise<boolean> {
-  const watcher = await openServer(address);
-  let over = false;
-  const watch = async () => {
-    while (!over) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      // While it copies nobody can come in: who is there is who it waits for.
-      if (!over && (await isBusy(watcher, source))) await watcher.rows('select pg_cancel_backend($1)', [server.pid]);
-    }
-  };
-  const watching = watch();
+  const over = new AbortController();
+  const watching = callOffWhenBusy(server, address, source, over.signal);
   try {
     await server.run(`create database ${identifier(temporary)} template ${identifier(source)}${strategy(server, bytes)}`);
     return true;
@@ -193,10 +187,37 @@ async function copied({ server, address, source, temporary }: Making, { bytes }:
     if ([IN_USE, CANCELLED].includes(errorCode(error) ?? '')) return false;
     throw error;
   } finally {
-    over = true;
+    over.abort();
     await watching;
-    await watcher.end();
   }
+}
+
+/** While the server copies nobody can come in: who is in the source is who it waits for. */
+async function callOffWhenBusy(server: Server, address: Address, source: string, over: AbortSignal): Promise<void> {
+  let watcher: Server | null = null;
+  try {
+    while (await pause(WATCH_EVERY_MS, over)) {
+      watcher ??= await openServer(address);
+      if (!over.aborted && (await isBusy(watcher, source))) await watcher.rows('select pg_cancel_backend($1)', [server.pid]);
+    }
+  } finally {
+    await watcher?.end();
+  }
+}
+
+/** @returns false at once when it is over */
+function pause(ms: number, over: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (over.aborted) return resolve(false);
+    const timer = setTimeout(() => end(true), ms);
+    const abort = () => end(false);
+    const end = (goOn: boolean) => {
+      clearTimeout(timer);
+      over.removeEventListener('abort', abort);
+      resolve(goOn);
+    };
+    over.addEventListener('abort', abort);
+  });
 }
 
 function strategy({ version }: Server, bytes: number): string {
