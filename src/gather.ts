@@ -49,6 +49,7 @@ export async function gather(
     record,
     kept: adminDir === null ? {} : readKept(adminDir),
     handlebars: texts.some(isTemplate) ? await loadHandlebars() : null,
+    mainHas: (relative) => main !== null && fs.existsSync(path.join(main, relative)),
     readEnvFile(file, name) {
       const value = main === null ? undefined : readEnvText(readPlainIfThere(path.join(main, file)) ?? '')[name];
       if (value === undefined) throw new Failure(`\`${name}\` is not set in ${file} of the main worktree`);

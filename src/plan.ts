@@ -34,6 +34,7 @@ export interface PlanInput {
   kept: Record<string, Record<string, string>>;
   /** Null when the config holds no template. */
   handlebars: typeof Handlebars | null;
+  mainHas(relative: string): boolean;
   /** For the helper `envfile`. */
   readEnvFile(file: string, name: string): string;
 }
@@ -227,6 +228,7 @@ function planResource(name: string, spec: ResourceSpec, input: PlanInput): Plann
       port: slot.ports[name] ?? null,
       before: there?.made ?? null,
       kept: input.kept[name] ?? null,
+      mainHas: input.mainHas,
       text: filler(input, templateValues(input, new Map())),
     });
   } catch (error) {

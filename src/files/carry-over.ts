@@ -38,15 +38,13 @@ function localPort(ports: string[]): RegExp {
   return new RegExp(`${LOCAL}(${ports.join('|')})(?!\\d)`, 'giu');
 }
 
-/** A URL up to the end of a database's name, at a server that has other names on this machine. The usual port may be left out. */
-function databaseUrl({ server, from }: { server: { host: string; port: number }; from: string }): RegExp {
+/** A URL up to the end of a database's name, at a server that has other names on this machine. */
+function databaseUrl({ server, from }: Extract<CarryRule, { kind: 'database' }>): RegExp {
   const host = isOnThisMachine(server.host)
     ? String.raw`(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|)`
     : escaped(server.host);
-  return new RegExp(
-    String.raw`[a-z][a-z0-9+.-]*://(?:[^\s/?#"'@]*@)?${host}(?::${server.port})?/${escaped(encoded(from))}(?![^?#\s"'])`,
-    'giu',
-  );
+  const port = server.port === server.usual ? `(?::${server.port})?` : `:${server.port}`;
+  return new RegExp(String.raw`[a-z][a-z0-9+.-]*://(?:[^\s/?#"'@]*@)?${host}${port}/${escaped(encoded(from))}(?![^?#\s"'])`, 'giu');
 }
 
 function encoded(name: string): string {

@@ -23,7 +23,7 @@ export interface Address {
   withDatabase(name: string): string;
 }
 
-const URL_PARTS = /^((?:jdbc:)?[a-z][a-z0-9+.-]*):\/\/(?:([^/?#]*)@)?(\[[^\]]*\]|[^/?#:@[\]]*)(?::(\d{1,5}))?(?:\/([^?#]*))?([?#].*)?$/is;
+const URL_PARTS = /^((?:jdbc:)?[a-z][a-z0-9+.-]*):\/\/(?:([^/?#]*)@)?(\[[^\]]*\]|[^/?#:@,[\]]*)(?::(\d{1,5}))?(?:\/([^?#]*))?([?#].*)?$/is;
 
 /**
  * Takes a connection URL apart. An unencoded `@`, `/` or `?` in a password is not understood, as it is not by the apps' readers.

@@ -64,7 +64,10 @@ export function describeDatabase(
       ...(options.owns.length > 0 && { owns: JSON.stringify(options.owns) }),
     },
     source: `${made.server}/${made.source}`,
-    carry: address.database === database ? [] : [{ kind: 'database', server: { host, port }, from: address.database, to: database }],
+    carry:
+      address.database === database
+        ? []
+        : [{ kind: 'database', server: { host, port, usual: ENGINE.port }, from: address.database, to: database }],
     detail: `${database} at ${made.server}`,
   };
 }

@@ -3,8 +3,8 @@ export type CarryRule =
   | { kind: 'port'; from: number; to: number }
   /** `from` is a path or a URL's path that names the main worktree's thing. */
   | { kind: 'text'; from: string; to: string }
-  /** A URL's path that names a database, where its host and port are the server's. */
-  | { kind: 'database'; server: { host: string; port: number }; from: string; to: string };
+  /** A URL's path that names a database, where its host and port are the server's. The engine's usual port may be left out. */
+  | { kind: 'database'; server: { host: string; port: number; usual: number }; from: string; to: string };
 
 /** What a resource is resolved from. Values only: nothing here touches the world. */
 export interface ResourceContext {
@@ -24,6 +24,8 @@ export interface ResourceContext {
   before: Record<string, string> | null;
   /** What an earlier `create` gave to keep out of the ledger; null when there is none. */
   kept: Record<string, string> | null;
+  /** Whether a path is in the main worktree. */
+  mainHas(relative: string): boolean;
   /** Fills in a template of the options. @throws {Failure} when a name has no value */
   text(template: string): string;
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { prepareInside, standing, temporaryBeside } from '../files/inside.ts';
 import { copySqlite } from '../files/sqlite-copy.ts';
 import { Failure } from '../outcome.ts';
-import type { ResourceType } from './resource.ts';
+import type { ResourceContext, ResourceType } from './resource.ts';
 import type { ResourceOptions } from './schemas.ts';
 
 /** A database file of the worktree's own, at the same place as the main worktree's. */
@@ -23,7 +23,7 @@ export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
       throw new Failure(
         `\`${context.name}\` of the main worktree does not name a SQLite file: a path, \`file:…\` or \`sqlite:…\` is expected`,
       );
-    const source = path.resolve(context.mainPath, location.path);
+    const source = path.resolve(context.mainPath, startingFolder(written, location.path, context), location.path);
     const inMain = path.relative(context.mainPath, source);
     const isInside = inMain !== '' && !inMain.startsWith('..') && !path.isAbsolute(inMain);
     const relative = isInside ? inMain : path.basename(source);
@@ -72,6 +72,15 @@ export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
     return Promise.resolve();
   },
 };
+
+/**
+ * Where a relative path starts: at the root, but for Prisma, whose `file:` is relative to its schema
+ * (https://www.prisma.io/docs/orm/overview/databases/sqlite). Where a file is there already, that tells.
+ */
+function startingFolder(written: string, file: string, { mainHas }: Pick<ResourceContext, 'mainHas'>): string {
+  if (!written.startsWith('file:') || path.isAbsolute(file) || mainHas(file) || !mainHas('prisma/schema.prisma')) return '';
+  return 'prisma';
+}
 
 /** What tells a file from another at its place. */
 function fileMark(file: string): string {

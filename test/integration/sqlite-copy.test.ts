@@ -73,3 +73,60 @@ test('a value of the env file keeps its form: relative as it is, absolute at the
   for (const name of ['one.db', 'data/two.db', 'outside.db']) expect(fs.existsSync(path.join(worktree, name)), name).toBe(true);
   expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
 });
+
+test("Prisma's file is relative to its schema; Django's, Rails' and plain paths to the root", async () => {
+  const world = makeWorld();
+  const config = `resources: { DATABASE_URL: sqlite, DJANGO: sqlite, RAILS: sqlite, PLAIN: sqlite }\n`;
+  const env =
+    'DATABASE_URL="file:./dev.db?connection_limit=1"\nDJANGO=sqlite:///db.sqlite3\nRAILS=sqlite3:storage/development.sqlite3\nPLAIN=./plain.db\n';
+  const main = await world.repository(
+    'shop',
+    { 'worktree.config.yaml': config, '.gitignore': '.env\n*.db\n*.sqlite3\n', 'prisma/schema.prisma': '', 'storage/keep': '' },
+    { '.env': env },
+  );
+  const files = ['prisma/dev.db', 'db.sqlite3', 'storage/development.sqlite3', 'plain.db'];
+  for (const file of files) await world.run(main, 'sqlite3', [file, `create table t(a); insert into t values ('${file}')`]);
+  const added = await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  expect(added.code, added.stderr).toBe(0);
+  const worktree = path.join(world.root, 'a');
+  for (const file of files) expect((await world.run(worktree, 'sqlite3', [file, 'select a from t'])).stdout).toBe(`${file}\n`);
+  expect(fs.readFileSync(path.join(worktree, '.env'), 'utf8')).toBe(env);
+});
+
+test('20 worktrees at once from one source that is written all the time: each whole, as of one moment', async () => {
+  const world = makeWorld();
+  const main = await world.repository('shop', {
+    'worktree.config.yaml': 'resources: { DB: { type: sqlite, from: dev.db } }\nfiles: {}\n',
+    '.gitignore': '*.db*\n*.log\n',
+  });
+  await world.run(main, 'sqlite3', ['dev.db', 'pragma journal_mode = wal; create table t(batch)']);
+  const batch = 'begin immediate; insert into t select value from generate_series(1, 10); commit;';
+  const writer = start(world, main, 'sh', [
+    '-c',
+    `while :; do printf '%s\\n' '.timeout 20000' '${batch}' | sqlite3 dev.db || exit 1; echo x >> writes.log; done`,
+  ]);
+  await until(() => fs.existsSync(path.join(main, 'writes.log')), 'the writer');
+  const add = (name: string) => world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name]);
+  const all = await Promise.all(
+    Array.from({ length: 20 }, async (_, index) => {
+      let name = `w${index}`;
+      let added = await add(name);
+      // git 2.39 sometimes dies on another add's half-made folder: such an add is repeated.
+      for (let tries = 0; tries < 5 && /failed to read .*worktrees\//.test(added.stderr); tries += 1) {
+        name = `w${index}-${tries}`;
+        added = await add(name);
+      }
+      return { ...added, name };
+    }),
+  );
+  for (const { code, stderr, name } of all) {
+    expect(code, stderr).toBe(0);
+    const copy = await world.run(path.join(world.root, name), 'sqlite3', [
+      'dev.db',
+      'pragma integrity_check; select count(*) % 10, count(*) > 0 from t',
+    ]);
+    expect(copy.stdout).toBe('ok\n0|1\n');
+  }
+  writer.child.kill('SIGTERM');
+  await writer.ended;
+});
