@@ -1,0 +1,4 @@
+create table todo (
+  id serial primary key,
+  title text not null
+);

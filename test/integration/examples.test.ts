@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { startPostgres } from '../fixtures/servers/postgres.ts';
+import { makeWorld, read, until, type World } from '../fixtures/world.ts';
+
+const postgres = await startPostgres();
+
+/** A repository of an example, with what a person would have written into its `.env`. */
+async function repositoryOf(world: World, example: string, dotenv: string, more: Record<string, string> = {}): Promise<string> {
+  const folder = path.resolve('examples', example);
+  const files = fs
+    .readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => fs.statSync(path.join(folder, name)).isFile());
+  const committed = Object.fromEntries(files.map((name) => [name, read(folder, name)]));
+  return world.repository(example, { '.gitignore': '.env\n', ...committed, ...more }, { '.env': dotenv });
+}
+
+async function addReady(world: World, main: string, branch: string): Promise<string> {
+  const added = await world.run(main, 'git', ['worktree', 'add', `../${branch}`, '-b', branch]);
+  expect(added.code, added.stderr).toBe(0);
+  return path.join(world.root, branch);
+}
+
+async function removeAll(world: World, main: string, branches: string[]): Promise<void> {
+  for (const branch of branches) await world.git(main, 'worktree', 'remove', '--force', `../${branch}`);
+  const gc = await world.coppice(main, 'gc');
+  expect(gc.code, gc.stderr).toBe(0);
+}
+
+test('postgres-app: a migration and rows of one worktree are not seen in another, nor in the main worktree', async () => {
+  const world = makeWorld();
+  await postgres.sql('postgres', 'create database todo_development');
+  const main = await repositoryOf(world, 'postgres-app', `PORT=24950\nDATABASE_URL=${postgres.url('todo_development')}\n`, {
+    'worktree.config.yaml': read('examples/postgres-app/worktree.config.yaml').replace('3000', '24950'),
+  });
+  const install = await world.run(main, 'npm', ['install', '--no-audit', '--no-fund']);
+  expect(install.code, install.stderr).toBe(0);
+  const inMain = { DATABASE_URL: postgres.url('todo_development'), PORT: '24950' };
+  expect((await world.run(main, 'npm', ['run', 'migrate'], { env: inMain })).code).toBe(0);
+  const a = await addReady(world, main, 'a');
+  const b = await addReady(world, main, 'b');
+  fs.writeFileSync(path.join(a, 'migrations/002-done.sql'), 'alter table todo add done boolean not null default false;\n');
+  expect((await world.run(a, 'git', ['coppice', 'run', 'npm', 'run', 'migrate'])).code).toBe(0);
+  const apps: ReturnType<typeof spawn>[] = [];
+  for (const [folder, port, title] of [
+    [main, 24_950, 'main'],
+    [a, 24_960, 'a'],
+    [b, 24_970, 'b'],
+  ] as const) {
+    const env =
+      folder === main ? { ...world.env, ...inMain } : { ...world.env, ...JSON.parse(await world.git(folder, 'coppice', 'env', '--json')) };
+    const child = spawn(process.execPath, ['server.js'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+    apps.push(child);
+    onTestFinished(() => void child.kill());
+    let said = '';
+    child.stdout.on('data', (text) => {
+      said += text;
+    });
+    await until(() => said.includes(`listening on ${port}`), `the app of ${title}`);
+    await fetch(`http://127.0.0.1:${port}`, { method: 'POST', body: title });
+    expect(await (await fetch(`http://127.0.0.1:${port}`)).json()).toEqual([title]);
+  }
+  const columns = (database: string) =>
+    postgres.sql(database, "select column_name from information_schema.columns where table_name = 'todo' and column_name = 'done'");
+  expect(
+    [await columns('todo_development__a'), await columns('todo_development__b'), await columns('todo_development')].map(
+      (rows) => rows.length,
+    ),
+  ).toEqual([1, 0, 0]);
+  await Promise.all(apps.map((app) => new Promise((resolve) => app.on('close', resolve) && app.kill())));
+  await removeAll(world, main, ['a', 'b']);
+  expect((await postgres.databases()).filter((name) => name.startsWith('todo_'))).toEqual(['todo_development']);
+});
