@@ -29,12 +29,15 @@ export async function logs(step: string | undefined, options: { follow?: boolean
   return 0;
 }
 
-async function follow(file: string): Promise<number> {
-  const readline = await import('node:readline');
+function follow(file: string): Promise<number> {
+  // Not by import(): there is none in a script that V8's cache is read for.
+  const readline = process.getBuiltinModule('node:readline');
   return new Promise((resolve, reject) => {
     const child = spawn('tail', ['-n', '+1', '-f', file], { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = readline.createInterface({ input: child.stdout });
     lines.on('line', (line) => process.stdout.write(`${process.stdout.isTTY ? visible(line) : line}\n`));
+    // Told to end, it takes its child along.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => child.kill());
     child.on('error', reject);
     child.on('close', (code) => resolve(code ?? 0));
   });

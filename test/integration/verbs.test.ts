@@ -250,3 +250,19 @@ test('what was judged right is judged again when it or an override changes, or w
   const undefinedName = await up();
   expect([undefinedName.code, undefinedName.stderr]).toEqual([2, expect.stringContaining('nope')]);
 });
+
+test('logs -f goes on printing what a step adds', async () => {
+  const world = makeWorld();
+  const { worktree } = await shop(world);
+  const log = path.join(
+    fs.realpathSync(path.join(worktree, '..', 'shop', '.git/coppice/logs')),
+    fs.readdirSync(path.join(world.root, 'shop/.git/coppice/logs'))[0] ?? '',
+    'talk.log',
+  );
+  const following = start(world, worktree, process.execPath, [CLI, 'logs', '-f', 'talk']);
+  await until(() => following.output().includes('said 24760'), 'what was there');
+  fs.appendFileSync(log, 'more\n');
+  await until(() => following.output().includes('more'), 'what was added');
+  following.child.kill('SIGTERM');
+  expect((await following.ended).code).toBe(0);
+});
