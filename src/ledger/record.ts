@@ -157,6 +157,8 @@ export function applyEvent(record: WorktreeRecord, event: JournalEvent): Worktre
 /** What a resource's name no longer means, and is still there. */
 function replacedBy(name: string, next: ResourceRecord, before: ResourceRecord | undefined): LeftResource[] {
   if (before === undefined || before.state === 'destroyed') return [];
-  const same = before.type === next.type && Object.entries(before.made).every(([key, value]) => (next.made[key] ?? value) === value);
+  // `thing` names what it is, where the rest may change without making it another.
+  const names = before.made.thing === undefined ? Object.entries(before.made) : [['thing', before.made.thing] as const];
+  const same = before.type === next.type && names.every(([key, value]) => (next.made[key] ?? value) === value);
   return same ? [] : [{ ...before, name }];
 }
