@@ -1,0 +1,81 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { records } from '../fixtures/ledger.ts';
+import { startNeon } from '../fixtures/services/neon.ts';
+import { npmProgram, putOnPath } from '../fixtures/services/programs.ts';
+import { makeWorld, read, type World } from '../fixtures/world.ts';
+
+/** A token of the service and a password of what it makes: in no ledger, log, argument or line of output. */
+const TOKEN = 'sbp_00000000000000000000000000000000c0ffee00';
+const PASSWORD = 'password-canary-77d1';
+
+/** A shop whose one variable is a preset's, with a worktree `a` added. */
+async function added(world: World, spec: string) {
+  const main = await world.repository(
+    'shop',
+    { 'worktree.config.yaml': `resources:\n  RESOURCE: ${spec}\n`, '.gitignore': '.env\n' },
+    { '.env': 'RESOURCE=main\n' },
+  );
+  const result = await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'feature/a']);
+  return { main, result, worktree: path.join(world.root, 'a') };
+}
+
+async function variables(world: World, worktree: string): Promise<Record<string, string>> {
+  const result = await world.coppice(worktree, 'env', '--json');
+  if (result.code !== 0) throw new Error(result.stderr);
+  return JSON.parse(result.stdout);
+}
+
+function expectNoSecret(world: World, ...texts: string[]): void {
+  const inFiles = [world.state, path.join(world.root, 'shop/.git/coppice')].flatMap((folder) =>
+    fs
+      .readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .map((name) => path.join(folder, name))
+      .filter((name) => fs.lstatSync(name).isFile() && /password-canary|sbp_/.test(read(name))),
+  );
+  const calls = fs.readdirSync(world.root).filter((name) => name.endsWith('.calls') && /password-canary|sbp_/.test(read(world.root, name)));
+  expect([inFiles, calls, texts.filter((text) => /password-canary|sbp_/.test(text))]).toEqual([[], [], []]);
+}
+
+/** The path of every preset: made with the worktree, the same at a second up, made again when it is lost, gone with the worktree. */
+async function livesAndGoes(
+  world: World,
+  spec: string,
+  names: () => string[],
+  expected: (name: string) => Record<string, string>,
+  lose: (name: string) => void,
+) {
+  const before = names();
+  const { main, result, worktree } = await added(world, spec);
+  expect(result.code, result.stderr).toBe(0);
+  const mine = () => names().filter((name) => !before.includes(name));
+  const [name = ''] = mine();
+  expect(name).toMatch(/^shop-feature-a-[0-9a-f]{8}$/);
+  expect(await variables(world, worktree)).toEqual(expected(name));
+  const again = await world.coppice(worktree, 'up');
+  expect([again.code, again.stderr, mine()]).toEqual([0, expect.stringContaining(`· RESOURCE       ${name}`), [name]]);
+  lose(name);
+  const mended = await world.coppice(worktree, 'up');
+  expect([mended.code, mine()], mended.stderr).toEqual([0, [name]]);
+  await world.git(main, 'worktree', 'remove', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, names(), records(world)], gc.stderr).toEqual([0, before, []]);
+  expectNoSecret(world, result.stderr, again.stderr, mended.stderr, gc.stderr);
+}
+
+test('neon: the real neonctl, with a stand-in for its API', async () => {
+  const world = makeWorld();
+  const neon = await startNeon('my-project', TOKEN, PASSWORD);
+  const program = npmProgram('neonctl', '5.0.1');
+  putOnPath(world, 'neonctl', `exec '${program}' --api-host '${neon.url}/api/v2' --no-analytics "$@"`);
+  world.env.NEON_API_KEY = TOKEN;
+  await livesAndGoes(
+    world,
+    '{ type: neon, project: my-project }',
+    neon.names,
+    () => ({ RESOURCE: expect.stringMatching(`^postgresql://owner:${PASSWORD}@ep-br-\\d.local.example/shop\\?`) }),
+    (name) => neon.lose(name),
+  );
+  expect(neon.unknown).toEqual([]);
+});
