@@ -85,7 +85,7 @@ export const PRESETS = {
         "description": "The project's ref."
       }
     },
-    "create": "set -e\nsupabase branches list --remote=\"$OPTION_PROJECT\" -o json | grep -q \"\\\"$COPPICE_NAME\\\"\" ||\n  supabase branches create \"$COPPICE_NAME\" --remote=\"$OPTION_PROJECT\" -o json --yes >/dev/null\n# Its database takes minutes to be ready, and it has no variables before.\nuntil variables=$(supabase branches get \"$COPPICE_NAME\" --remote=\"$OPTION_PROJECT\" -o env) && [ -n \"$variables\" ]; do\n  sleep 5\ndone\nprintf '%s\\n' \"$variables\"\n",
+    "create": "set -e\nlist=$(supabase branches list --remote=\"$OPTION_PROJECT\" -o json)\ncase $list in\n*\"\\\"$COPPICE_NAME\\\"\"*) ;;\n*) supabase branches create \"$COPPICE_NAME\" --remote=\"$OPTION_PROJECT\" -o json --yes >/dev/null ;;\nesac\n# Its database takes minutes to be ready, and it has no variables before.\nuntil variables=$(supabase branches get \"$COPPICE_NAME\" --remote=\"$OPTION_PROJECT\" -o env) && [ -n \"$variables\" ]; do\n  sleep 5\ndone\nprintf '%s\\n' \"$variables\"\n",
     "check": "supabase branches get \"$COPPICE_NAME\" --remote=\"$OPTION_PROJECT\" -o json",
     "destroy": "set -e\n# A list that cannot be had is a failure; a branch that is not in it is gone.\nlist=$(supabase branches list --remote=\"$OPTION_PROJECT\" -o json)\ncase $list in\n*\"\\\"$COPPICE_NAME\\\"\"*) supabase branches delete \"$COPPICE_NAME\" --remote=\"$OPTION_PROJECT\" --yes ;;\nesac\n",
     "output": "env",

@@ -2,8 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
+import { startKubernetes } from '../fixtures/services/kubernetes.ts';
 import { startNeon } from '../fixtures/services/neon.ts';
 import { npmProgram, putOnPath } from '../fixtures/services/programs.ts';
+import { startSupabase } from '../fixtures/services/supabase.ts';
 import { makeWorld, read, type World } from '../fixtures/world.ts';
 
 /** A token of the service and a password of what it makes: in no ledger, log, argument or line of output. */
@@ -78,4 +80,43 @@ test('neon: the real neonctl, with a stand-in for its API', async () => {
     (name) => neon.lose(name),
   );
   expect(neon.unknown).toEqual([]);
+});
+
+test('k8s-namespace: the real kubectl, with a stand-in for its API server', async () => {
+  const world = makeWorld();
+  const kubernetes = await startKubernetes(world);
+  await livesAndGoes(world, '{ type: k8s-namespace, context: here }', kubernetes.names, (name) => ({ RESOURCE: name }), kubernetes.lose);
+});
+
+test('k8s-namespace: a namespace with the label of another worktree is neither used nor deleted; one that lost its label is', async () => {
+  const world = makeWorld();
+  const kubernetes = await startKubernetes(world);
+  const { worktree } = await added(world, '{ type: k8s-namespace, context: here }');
+  const [name = ''] = kubernetes.names();
+  expect(kubernetes.labels(name)).toEqual({ coppice: records(world)[0]?.id });
+  kubernetes.label(name, { coppice: 'another' });
+  const down = await world.coppice(worktree, 'down');
+  expect([down.code, down.stderr]).toEqual([1, expect.stringContaining("marked as another worktree's")]);
+  expect(kubernetes.names()).toEqual([name]);
+  const up = await world.coppice(worktree, 'up');
+  expect([up.code, up.stderr]).toEqual([1, expect.stringContaining("marked as another worktree's")]);
+  kubernetes.label(name, {});
+  expect((await world.coppice(worktree, 'down')).code).toBe(0);
+  expect(kubernetes.names()).toEqual([]);
+});
+
+test('supabase: the real supabase, with a stand-in for its API', async () => {
+  const world = makeWorld();
+  const supabase = await startSupabase(world, 'abcdefghijklmnopqrst', TOKEN, PASSWORD);
+  const program = npmProgram('supabase', '3.1.0');
+  putOnPath(world, 'supabase', `exec '${program}' --profile '${supabase.profile}' "$@"`);
+  world.env.SUPABASE_ACCESS_TOKEN = TOKEN;
+  await livesAndGoes(
+    world,
+    '{ type: supabase, project: abcdefghijklmnopqrst }',
+    supabase.names,
+    () => expect.objectContaining({ RESOURCE: expect.stringContaining(PASSWORD), SUPABASE_ANON_KEY: 'anon-key' }),
+    supabase.lose,
+  );
+  expect(supabase.unknown.filter((call) => !/\/branches\/shop-feature/.test(call))).toEqual([]);
 });
