@@ -3,6 +3,7 @@
 // biome-ignore-all format: as JSON has it
 import type { Preset } from './command-recipe.ts';
 
+/** The presets as their files have them, by name. */
 export const PRESETS = {
   "gadget": {
     "description": "An environment of a Gadget app with this branch's code, made with `ggt`. The value is its URL.",

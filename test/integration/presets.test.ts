@@ -1,6 +1,12 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { judgeConfig } from '../../src/config/load.ts';
+import { parseSource } from '../../src/config/source.ts';
+import { optionVariable, type Preset } from '../../src/resources/command-recipe.ts';
+import { PRESETS } from '../../src/resources/presets.ts';
 import { records } from '../fixtures/ledger.ts';
 import { startKubernetes } from '../fixtures/services/kubernetes.ts';
 import { startNeon } from '../fixtures/services/neon.ts';
@@ -119,4 +125,78 @@ test('supabase: the real supabase, with a stand-in for its API', async () => {
     supabase.lose,
   );
   expect(supabase.unknown.filter((call) => !/\/branches\/shop-feature/.test(call))).toEqual([]);
+});
+
+/** Puts the strict stand-in for a program on PATH, logged in. */
+function standIn(world: World, program: string, login: string, there: string[]) {
+  const state = path.join(world.root, `${program}.json`);
+  fs.writeFileSync(state, JSON.stringify(there));
+  const names = (): string[] => JSON.parse(read(state));
+  Object.assign(world.env, { [login]: TOKEN, STAND_IN_STATE: state, STAND_IN_PASSWORD: PASSWORD });
+  const script = path.join(import.meta.dirname, '../fixtures/services/stand-in.mjs');
+  const { calls } = putOnPath(world, program, `exec '${process.execPath}' '${script}' ${program} "$@"`);
+  return { names, calls, lose: (name: string) => fs.writeFileSync(state, JSON.stringify(names().filter((other) => other !== name))) };
+}
+
+test('planetscale: a branch with a password of its own', async () => {
+  const world = makeWorld();
+  const { names, lose } = standIn(world, 'pscale', 'PLANETSCALE_SERVICE_TOKEN', ['main']);
+  const value = { RESOURCE: `mysql://u1:${PASSWORD}@aws.example/shop?sslaccept=strict` };
+  await livesAndGoes(world, '{ type: planetscale, database: shop, org: acme }', names, () => value, lose);
+});
+
+test('turso: a copy of a database', async () => {
+  const world = makeWorld();
+  const { names, lose } = standIn(world, 'turso', 'TURSO_API_TOKEN', ['shop']);
+  const value = (name: string) => ({ RESOURCE: `libsql://${name}.example`, TOKEN: PASSWORD });
+  await livesAndGoes(world, '{ type: turso, database: shop }\nenv:\n  TOKEN: "{{resources.RESOURCE.token}}"', names, value, lose);
+});
+
+test('upsun: an environment', async () => {
+  const world = makeWorld();
+  const { names, lose } = standIn(world, 'upsun', 'UPSUN_CLI_TOKEN', ['main']);
+  await livesAndGoes(world, '{ type: upsun, project: p1 }', names, (name) => ({ RESOURCE: `https://${name}.example/` }), lose);
+});
+
+test('gadget: an environment with the branch pushed to it, and what it lacks is said', async () => {
+  const world = makeWorld();
+  const { names, lose, calls } = standIn(world, 'ggt', 'GGT_TOKEN', ['development']);
+  await livesAndGoes(world, '{ type: gadget, app: shop }', names, (name) => ({ RESOURCE: `https://shop--${name}.gadget.app` }), lose);
+  expect(calls().some((call) => call.startsWith('push '))).toBe(true);
+  expect(calls().some((call) => call.includes('--use'))).toBe(false);
+});
+
+test('without a login, a preset fails with what its program says', async () => {
+  const world = makeWorld();
+  standIn(world, 'turso', 'TURSO_API_TOKEN', ['shop']);
+  delete world.env.TURSO_API_TOKEN;
+  const { result } = await added(world, '{ type: turso, database: shop }');
+  expect([result.code, result.stderr]).toEqual([1, expect.stringContaining('    Error: not logged in')]);
+});
+
+test('a service that cannot be asked is no reason to take what is there for gone: it is kept and listed', async () => {
+  const world = makeWorld();
+  const { names } = standIn(world, 'turso', 'TURSO_API_TOKEN', ['shop']);
+  const { main, worktree } = await added(world, '{ type: turso, database: shop }');
+  delete world.env.TURSO_API_TOKEN;
+  const down = await world.coppice(worktree, 'down');
+  expect([down.code, down.stderr]).toEqual([1, expect.stringContaining('not logged in')]);
+  world.env.TURSO_API_TOKEN = TOKEN;
+  await world.git(main, 'worktree', 'remove', '../a');
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect(names()).toEqual(['shop']);
+});
+
+test.each(Object.entries(PRESETS))('%s can be copied into a config as a `command`', async (_, preset: Preset) => {
+  const { create, check, destroy, output, options } = preset;
+  const env = Object.fromEntries(Object.keys(options).map((option) => [optionVariable(option), 'x']));
+  const spec = { type: 'command', create, check, destroy, output, env, ...(preset.value && { value: preset.value }) };
+  const source = parseSource(stringify({ resources: { A: spec } }), 'worktree.config.yaml');
+  if ('problems' in source) throw new Error(source.problems[0]?.message);
+  const judged = await judgeConfig(source.source.value, [source.source], null);
+  expect('problems' in judged ? judged.problems : []).toEqual([]);
+});
+
+test('src/resources/presets.ts is what `npm run schema` writes', () => {
+  expect(read('src/resources/presets.ts')).toBe(execFileSync(process.execPath, ['scripts/presets.mjs'], { encoding: 'utf8' }));
 });
