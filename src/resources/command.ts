@@ -97,10 +97,19 @@ async function runCreate(recipe: Recipe, made: Record<string, string>, effects: 
       },
       started: (mark) => intend(mark === null ? made : { ...made, process: JSON.stringify(mark) }),
     });
-    if (result.ok) return stdout;
+    if (result.ok) {
+      for (const text of wordsFor(log)) say(`${made.variable}: ${text}`);
+      return stdout;
+    }
     if (attempt > recipe.retries || signal.aborted) throw new Failure(`\`create\`: ${result.why}`, 1, signal.aborted ? '' : tail(log));
     say(`${made.variable}: ${result.why}, trying again (${attempt} of ${recipe.retries})`);
   }
+}
+
+/** The lines of stderr that are for the user: they begin with `coppice: `. */
+function wordsFor(log: string): string[] {
+  const lines = fs.readFileSync(log, 'utf8').split('\n');
+  return lines.flatMap((line) => (line.startsWith('coppice: ') ? [line.slice('coppice: '.length)] : []));
 }
 
 /** Whether `check` says that it is still there; without a `check` it is. */

@@ -17,7 +17,7 @@ export const PRESETS = {
         "description": "The environment to copy."
       }
     },
-    "create": "set -e\nlist=$(ggt env list --app \"$OPTION_APP\")\ncase $list in\n*\"$COPPICE_NAME\"*) ;;\n*) ggt env create \"$COPPICE_NAME\" --from \"$OPTION_FROM\" --app \"$OPTION_APP\" >&2 ;;\nesac\nggt var import --from \"$OPTION_FROM\" --all --include-values --app \"$OPTION_APP\" --env \"$COPPICE_NAME\" >&2\nggt push --force --allow-different-directory --app \"$OPTION_APP\" --env \"$COPPICE_NAME\" >&2\necho \"https://$OPTION_APP--$COPPICE_NAME.gadget.app\"\n",
+    "create": "set -e\nlist=$(ggt env list --app \"$OPTION_APP\")\ncase $list in\n*\"$COPPICE_NAME\"*) ;;\n*) ggt env create \"$COPPICE_NAME\" --from \"$OPTION_FROM\" --app \"$OPTION_APP\" >&2 ;;\nesac\n# It cannot copy secrets, and names them.\nimported=$(ggt var import --from \"$OPTION_FROM\" --all --include-values --app \"$OPTION_APP\" --env \"$COPPICE_NAME\" 2>&1) ||\n  { printf '%s\\n' \"$imported\" >&2; exit 1; }\nprintf '%s\\n' \"$imported\" | sed 's/^Skipped secret variables[^:]*:/coppice: set these secrets of the new environment yourself:/' >&2\nggt push --force --allow-different-directory --app \"$OPTION_APP\" --env \"$COPPICE_NAME\" >&2\necho \"https://$OPTION_APP--$COPPICE_NAME.gadget.app\"\n",
     "check": "ggt env list --app \"$OPTION_APP\" | grep -qF \"$COPPICE_NAME\"",
     "destroy": "set -e\n# A list that cannot be had is a failure; an environment that is not in it is gone.\nlist=$(ggt env list --app \"$OPTION_APP\")\ncase $list in\n*\"$COPPICE_NAME\"*) ggt env delete \"$COPPICE_NAME\" --force --app \"$OPTION_APP\" ;;\nesac\n",
     "output": "text",

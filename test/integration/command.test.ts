@@ -87,7 +87,7 @@ test('secrets are in the value and nowhere else: not in the ledger, logs, status
   const added = await add(world, main);
   expect(added.code).toBe(1);
   expect(added.stderr).toMatch(/✗ BROKEN .*did not print one JSON object/);
-  writeFiles(worktree, { 'worktree.config.yaml': read(worktree, 'worktree.config.yaml').replace(/ {2}BROKEN:[^]*/, '') });
+  writeFiles(worktree, { 'worktree.config.yaml': read(worktree, 'worktree.config.yaml').replace(/ {2}BROKEN:[\s\S]*/, '') });
   const up = await world.coppice(worktree, 'up');
   const status = await world.coppice(main, 'status', '--json');
   const dry = await world.coppice(worktree, 'up', '--dry-run');
@@ -473,7 +473,7 @@ test('check names what is wrong in a command, and lets commands hold braces of t
   expect(check.stderr).toContain('`resources.ONE` needs `create`');
   expect(check.stderr).toContain('`A-B` cannot be an environment variable');
   expect(check.stderr).toContain('unknown key `crate` in `resources.THREE`');
-  expect(check.stderr).toMatch(/unknown key `projct`[^]*`project`/);
+  expect(check.stderr).toMatch(/unknown key `projct`[\s\S]*`project`/);
   expect(check.stderr).toContain('`resources.FIVE` needs `project`');
   expect(check.stderr).not.toContain('not filled in');
   expect(problems.length, check.stderr).toBe(5);

@@ -53,7 +53,7 @@ async function livesAndGoes(
   names: () => string[],
   expected: (name: string) => Record<string, string>,
   lose: (name: string) => void,
-) {
+): Promise<string> {
   const before = names();
   const { main, result, worktree } = await added(world, spec);
   expect(result.code, result.stderr).toBe(0);
@@ -70,6 +70,7 @@ async function livesAndGoes(
   const gc = await world.coppice(main, 'gc');
   expect([gc.code, names(), records(world)], gc.stderr).toEqual([0, before, []]);
   expectNoSecret(world, result.stderr, again.stderr, mended.stderr, gc.stderr);
+  return result.stderr;
 }
 
 test('neon: the real neonctl, with a stand-in for its API', async () => {
@@ -158,11 +159,19 @@ test('upsun: an environment', async () => {
   await livesAndGoes(world, '{ type: upsun, project: p1 }', names, (name) => ({ RESOURCE: `https://${name}.example/` }), lose);
 });
 
-test('gadget: an environment with the branch pushed to it, and what it lacks is said', async () => {
+test('gadget: an environment with the branch pushed to it, and the secrets that it lacks are said', async () => {
   const world = makeWorld();
   const { names, lose, calls } = standIn(world, 'ggt', 'GGT_TOKEN', ['development']);
-  await livesAndGoes(world, '{ type: gadget, app: shop }', names, (name) => ({ RESOURCE: `https://shop--${name}.gadget.app` }), lose);
-  expect(calls().some((call) => call.startsWith('push '))).toBe(true);
+  const said = await livesAndGoes(
+    world,
+    '{ type: gadget, app: shop }',
+    names,
+    (name) => ({ RESOURCE: `https://shop--${name}.gadget.app` }),
+    lose,
+  );
+  expect(said).toContain('! RESOURCE: set these secrets of the new environment yourself: STRIPE_KEY');
+  const push = calls().findIndex((call) => call.startsWith('push '));
+  expect(calls()[push - 1]).toMatch(/^var import /);
   expect(calls().some((call) => call.includes('--use'))).toBe(false);
 });
 
