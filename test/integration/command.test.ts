@@ -478,3 +478,19 @@ test('check names what is wrong in a command, and lets commands hold braces of t
   expect(check.stderr).not.toContain('not filled in');
   expect(problems.length, check.stderr).toBe(5);
 });
+
+test('a worktree that is removed while create runs: the set-up says so, and gc destroys what was made', async () => {
+  const world = makeWorld();
+  const { main, service, things } = await shop(
+    world,
+    DATABASE.replace('echo "db:', 'while ! test -e "$SERVICE/.go"; do sleep 0.05; done; echo "db:'),
+  );
+  const adding = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  await until(() => things().length === 1, 'create');
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  writeFiles(service, { '.go': '' });
+  const added = await adding.ended;
+  expect(added.stderr).toMatch(/✗ DATABASE_URL .*The worktree was removed meanwhile/);
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect([things(), records(world)]).toEqual([[], []]);
+});
