@@ -11,13 +11,14 @@ import type { WorktreeClaims } from './ledger/claims.ts';
 import { readIfThere } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
 import { isSameThing, type StepRecord } from './ledger/record.ts';
-import { errorMessage, Failure } from './outcome.ts';
+import { Failure } from './outcome.ts';
 import { type Plan, type PlannedFile, type PlannedResource, type PlannedStep, resourceType } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
 import type { CarryRule, ResolvedResource, ResourceEffects } from './resources/resource.ts';
 import { giveBack } from './slot.ts';
 import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
 import { runGraph, type Task } from './steps/graph.ts';
+import { tail } from './steps/log-tail.ts';
 import { runCommand } from './steps/run-command.ts';
 
 /** What a plan is carried out in. */
@@ -54,9 +55,6 @@ export interface ApplyOptions {
   /** Run steps again that succeeded before. */
   force?: boolean;
 }
-
-/** Lines of a failed step's log that are shown. */
-const TAIL_LINES = 20;
 
 /**
  * Carries out a plan: copied files, resources, rendered files, steps, each as soon as what it needs is done. Everything is
@@ -102,6 +100,7 @@ function guarded(task: Task, world: World): Task {
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         report.fail(LABELS[task.id] ?? task.id.replace(/^(resource|step) /, ''), error.message);
+        if (error.output !== '') report.text(error.output);
         return false;
       }
     },
@@ -332,15 +331,4 @@ async function runStep({ name, spec, key, done, fills }: PlannedStep, plan: Plan
 
 function recordStep({ journal }: World, name: string, step: StepRecord): void {
   journal.append({ event: 'step', name, step });
-}
-
-/** The end of a log, indented. */
-export function tail(log: string): string {
-  try {
-    const lines = fs.readFileSync(log, 'utf8').trimEnd().split('\n').slice(-TAIL_LINES);
-    if (lines.join('') === '') return '';
-    return lines.map((line) => `    ${line.slice(0, 400)}`).join('\n');
-  } catch (error) {
-    return `    (its log cannot be read: ${errorMessage(error)})`;
-  }
 }

@@ -5,11 +5,14 @@
  */
 export class Failure extends Error {
   readonly exitCode: number;
+  /** The end of what a failed command printed, indented, shown below the sentence; empty when there is none. */
+  readonly output: string;
 
-  constructor(message: string, exitCode = 1) {
+  constructor(message: string, exitCode = 1, output = '') {
     super(message);
     this.name = 'Failure';
     this.exitCode = exitCode;
+    this.output = output;
   }
 }
 

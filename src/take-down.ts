@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { tail } from './apply.ts';
 import { withdrawFile } from './files/place.ts';
 import type { WorktreeClaims } from './ledger/claims.ts';
 import type { Journal } from './ledger/journal.ts';
@@ -12,6 +11,7 @@ import type { Reporter } from './report/reporter.ts';
 import type { ResourceType } from './resources/resource.ts';
 import { giveBack } from './slot.ts';
 import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
+import { tail } from './steps/log-tail.ts';
 import { endLeftover } from './steps/process-group.ts';
 import { runCommand } from './steps/run-command.ts';
 
@@ -112,11 +112,14 @@ async function destroyed(
 ): Promise<boolean> {
   const { journal, worktreePath, folder, claims, report, signal, isTracked = () => false, types = resourceType } = world;
   if (isTracked(made.path ?? '')) return true;
+  const { record } = journal;
+  const facts = { ...record, slot: record.slot ?? 0, main: null };
   const effects = {
     worktreePath,
     worktreeId: journal.record.id,
     stateFolder: stateFolder(folder),
     signal,
+    environment: () => commandEnvironment(facts, {}),
     release: (claim: string) => giveBack([claim], journal, claims),
   };
   try {
@@ -125,6 +128,7 @@ async function destroyed(
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     report.fail(name, error.message);
+    if (error.output !== '') report.text(error.output);
     return false;
   }
 }

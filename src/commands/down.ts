@@ -33,6 +33,8 @@ export async function down(argument: string | undefined, options: { force?: bool
     try {
       const ok = await tearDown(opened, place, worktree, report, signal);
       if (signal.aborted) return 1;
+      // First: what a `down` that is killed has destroyed must not look like something that is there.
+      keepNothing(worktree.adminDir);
       const whole = await destroyResources({
         ...opened,
         worktreePath: worktree.path,
@@ -40,7 +42,6 @@ export async function down(argument: string | undefined, options: { force?: bool
         signal,
         isTracked: await trackedNow(opened.journal, worktree.path),
       });
-      keepNothing(worktree.adminDir);
       withdrawFiles(opened.journal, worktree.path, report);
       releasePorts(opened.journal, opened.claims);
       opened.journal.append({ event: 'end', at: new Date().toISOString(), state: 'down', ms: Date.now() - start });

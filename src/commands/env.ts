@@ -1,10 +1,10 @@
-import type { Config } from '../config/schema.ts';
+import type { Config, ResourceSpec } from '../config/schema.ts';
 import { quoteForAll, quoteForShell } from '../files/quote.ts';
 import { readMainEnv } from '../gather.ts';
 import { git } from '../git/git.ts';
 import { findPlace } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
-import { projectName } from '../plan.ts';
+import { projectName, resourceType } from '../plan.ts';
 import { factsOf } from '../set-up.ts';
 import type { CommandFacts } from '../steps/environment.ts';
 import { variablesOf } from './down.ts';
@@ -64,8 +64,15 @@ export async function environmentOf(argument: string | undefined, verb: string):
 function knownInMain(config: Config, main: string): Config['resources'] {
   const env = readMainEnv(config, main);
   return Object.fromEntries(
-    Object.entries(config.resources).filter(([name, spec]) => spec.type === 'port' || spec.from !== undefined || Object.hasOwn(env, name)),
+    Object.entries(config.resources).filter(
+      ([name, spec]) => spec.type === 'port' || sourceOf(spec) !== undefined || Object.hasOwn(env, name),
+    ),
   );
+}
+
+/** What is made by commands has no source: a `from` of theirs means something else. */
+function sourceOf(spec: ResourceSpec): string | undefined {
+  return 'from' in spec && resourceType(spec.type).parts !== null ? spec.from : undefined;
 }
 
 function forShell(name: string, value: string): string {

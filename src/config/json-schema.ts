@@ -13,7 +13,7 @@ export function configJsonSchema(): Json {
     anyOf: [
       { type: 'integer', minimum: 1, maximum: 65_535, description: 'Short for `{ type: port, base: … }`.' },
       { enum: Object.keys(RESOURCE_TYPES), description: 'Short for `{ type: … }`.' },
-      full,
+      withTexts(full),
     ],
   }));
   values(schema, 'env', () => text);
@@ -45,6 +45,12 @@ export function configJsonSchema(): Json {
     examples: [{ resources: { PORT: 3000 }, files: { '.env': 'merge' }, steps: { install: 'npm ci' } }],
     ...schema,
   };
+
+  function withTexts(full: unknown): unknown {
+    const { oneOf } = full as { oneOf: { properties: Record<string, Json> }[] };
+    for (const { properties } of oneOf) if (properties.env) properties.env.additionalProperties = text;
+    return full;
+  }
 
   function loosened(full: unknown): unknown {
     const step = structuredClone(full) as { properties: Record<string, Json> };

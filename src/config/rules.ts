@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { RESOURCE_TYPES } from '../resources/table.ts';
 import { didYouMean } from './nearest.ts';
 import { badPath } from './paths.ts';
 import { basesApart } from './port-rules.ts';
@@ -61,6 +62,10 @@ function variableNames(config: Config, report: RuleReport): void {
       at: ['files', file, 'set'],
       map: 'set' in spec ? spec.set : undefined,
     })),
+    ...Object.entries(config.resources).map(([name, spec]) => ({
+      at: ['resources', name, 'env'],
+      map: 'env' in spec ? spec.env : undefined,
+    })),
     ...Object.entries(config.steps).map(([step, { env }]) => ({ at: ['steps', step, 'env'], map: env })),
     ...Object.entries(config.teardown).map(([step, { env }]) => ({ at: ['teardown', step, 'env'], map: env })),
   ];
@@ -81,7 +86,8 @@ function oneNameTwice(config: Config, report: RuleReport): void {
 function oneSourceTwice(config: Config, report: RuleReport): void {
   const seen = new Map<string, string>();
   for (const [name, spec] of Object.entries(config.resources)) {
-    const source = 'from' in spec ? spec.from : undefined;
+    // Of what is made by commands, `from` is an option like any other.
+    const source = 'from' in spec && RESOURCE_TYPES[spec.type].parts !== null ? spec.from : undefined;
     if (source === undefined) continue;
     const key = `${spec.type} ${source}`;
     const other = seen.get(key);

@@ -107,7 +107,19 @@ const step = z.strictObject({
 
 const teardownStep = z.strictObject({ run, env: z.optional(stepEnv), timeout, cwd });
 
-const resource = z.discriminatedUnion('type', [RESOURCE_SCHEMAS.port, RESOURCE_SCHEMAS.sqlite, RESOURCE_SCHEMAS.postgres]);
+const resource = z.discriminatedUnion('type', [
+  RESOURCE_SCHEMAS.port,
+  RESOURCE_SCHEMAS.sqlite,
+  RESOURCE_SCHEMAS.postgres,
+  RESOURCE_SCHEMAS.command,
+  RESOURCE_SCHEMAS.neon,
+  RESOURCE_SCHEMAS.planetscale,
+  RESOURCE_SCHEMAS.supabase,
+  RESOURCE_SCHEMAS.turso,
+  RESOURCE_SCHEMAS.gadget,
+  RESOURCE_SCHEMAS.upsun,
+  RESOURCE_SCHEMAS['k8s-namespace'],
+]);
 
 /** The config after shorthands are expanded: the source of the TypeScript type, the JSON Schema and the reference. */
 export const configSchema = z.strictObject({

@@ -121,7 +121,7 @@ function scan(top: CST.Token[]): { tokens: { top: CST.Token[]; all: CST.Token[] 
 }
 
 /** Where the values of variables stand; null is any name. */
-const TEXT_MAPS = [['env'], ['files', null, 'set'], ['steps', null, 'env'], ['teardown', null, 'env']];
+const TEXT_MAPS = [['env'], ['resources', null, 'env'], ['files', null, 'set'], ['steps', null, 'env'], ['teardown', null, 'env']];
 
 /** Numbers and booleans among the values of variables are text as it is written: `VERSION: 1.10` is not the number 1.1. */
 function keepTextAsWritten(node: unknown, path: string[]): void {

@@ -26,7 +26,8 @@ export function templatesWhereTheyWork(config: Config, report: RuleReport): void
   };
   for (const [name, spec] of Object.entries(config.resources))
     for (const [option, value] of Object.entries(spec))
-      if (typeof value === 'string' && !TEMPLATE_OPTIONS[spec.type]?.includes(option)) check(['resources', name, option], value);
+      if (typeof value === 'string' && !isCommand(spec.type, option) && !TEMPLATE_OPTIONS[spec.type]?.includes(option))
+        check(['resources', name, option], value);
   for (const [file, spec] of Object.entries(config.files ?? {})) {
     check(['files', file], file, 'key');
     if ('from' in spec) check(['files', file, 'from'], spec.from);
@@ -42,6 +43,10 @@ export function templatesWhereTheyWork(config: Config, report: RuleReport): void
     for (const [index, exists] of (spec.when?.exists ?? []).entries()) check(['steps', name, 'when', 'exists', index], exists);
   }
   for (const [index, file] of config.envFiles.entries()) check(['envFiles', index], file);
+}
+
+function isCommand(type: string, option: string): boolean {
+  return type === 'command' && ['create', 'check', 'destroy'].includes(option);
 }
 
 /** Names in templates that mean nothing, in the config and in the template files of the branch. */

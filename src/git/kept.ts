@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { readDocument, replaceDocument } from '../ledger/document.ts';
+import { errorCode, Failure } from '../outcome.ts';
 
 const FORMAT = 'coppice-kept';
 
@@ -13,9 +14,14 @@ export function readKept(adminDir: string): Record<string, Record<string, string
   return (document?.resources ?? {}) as Record<string, Record<string, string>>;
 }
 
-/** Keeps the values of one resource, instead of those that were kept for it before. */
+/** Keeps the values of one resource, instead of those that were kept for it before. @throws {Failure} when the worktree was removed */
 export function keep(adminDir: string, name: string, values: Record<string, string>): void {
-  replaceDocument(fileIn(adminDir), FORMAT, { resources: { ...readKept(adminDir), [name]: values } });
+  try {
+    replaceDocument(fileIn(adminDir), FORMAT, { resources: { ...readKept(adminDir), [name]: values } });
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT' || fs.existsSync(adminDir)) throw error;
+    throw new Failure('The worktree was removed meanwhile. `git coppice gc` destroys what was made.');
+  }
 }
 
 /** What was kept is of no use any more. */

@@ -91,6 +91,8 @@ export interface DestroyEffects {
   worktreeId: string;
   stateFolder: string;
   signal: AbortSignal;
+  /** The environment for commands: COPPICE_* as far as the ledger knows them. */
+  environment(): NodeJS.ProcessEnv;
   release(name: string): void;
 }
 

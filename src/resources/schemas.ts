@@ -1,5 +1,8 @@
 import * as z from 'zod/mini';
 import { about, duration } from '../config/about.ts';
+import { milliseconds } from '../config/duration.ts';
+import type { Preset, PresetName } from './command-recipe.ts';
+import { PRESETS } from './presets.ts';
 
 const port = about(
   z.strictObject({
@@ -68,6 +71,49 @@ function database<Type extends string>(type: Type, title: string) {
 
 const postgres = database('postgres', 'PostgreSQL');
 
+const script = (description: string) =>
+  about(text, `${description} For \`sh -c\`, never templated: it gets everything through the environment.`);
+const running = {
+  timeout: about(
+    z._default(duration.check(z.refine((written) => milliseconds(written) > 0, 'longer than nothing')), '10m'),
+    'A command is ended after this time.',
+  ),
+  retries: about(z._default(z.int().check(z.minimum(0), z.maximum(10)), 0), 'How often `create` is tried again after a failure.'),
+  export: exported,
+};
+
+const command = about(
+  z.strictObject({
+    type: z.literal('command'),
+    create: script('Makes it under the name `$COPPICE_NAME`, and prints what it is on stdout. The same result however often it runs.'),
+    check: z.optional(script('Exit code 0: it is still there. Without it, what was made is taken to be there.')),
+    destroy: z.optional(script('Removes it. Succeeds when it is gone already. Runs in an empty folder.')),
+    output: about(
+      z._default(z.enum(['text', 'json', 'env']), 'text'),
+      'What `create` prints: the value itself, a JSON object, or `NAME=value` lines that become variables of the app.',
+    ),
+    value: about(z.optional(text), 'Which key of the output is the value. Default: `value` of `json`, the variable of this name of `env`.'),
+    keep: about(
+      z._default(z.array(text), []),
+      'Parts of the output that `destroy` needs and that are no secret: `id` is its `$COPPICE_OUTPUT_ID`.',
+    ),
+    env: about(z._default(z.record(z.string(), z.string()), {}), 'Variables to add for the commands. They are in the ledger: no secrets.'),
+    ...running,
+  }),
+  'Whatever a command makes and another removes.',
+);
+
+/** The options of a preset are those that its YAML file names. */
+function preset<Name extends PresetName>(name: Name) {
+  const { description, options }: Preset = PRESETS[name];
+  const entries = Object.entries(options).map(([option, { description: says, required, default: value }]) => {
+    const schema = required ? text : value === undefined ? z.optional(text) : z._default(text, value);
+    return [option, about(schema, says)] as const;
+  });
+  const shape = { type: z.literal(name), ...Object.fromEntries(entries), ...running };
+  return about(z.strictObject(shape as unknown as { type: z.ZodMiniLiteral<Name> } & typeof running), description);
+}
+
 /** The options in which templates are filled in, by type: with names that are known before any resource, not those of resources. */
 export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
   postgres: ['from', 'name', 'admin'],
@@ -75,7 +121,19 @@ export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
 };
 
 /** The options of every resource type, by its name. Apart from what the types do: a set-up whose config was judged before needs no zod. */
-export const RESOURCE_SCHEMAS = { port, sqlite, postgres };
+export const RESOURCE_SCHEMAS = {
+  port,
+  sqlite,
+  postgres,
+  command,
+  neon: preset('neon'),
+  planetscale: preset('planetscale'),
+  supabase: preset('supabase'),
+  turso: preset('turso'),
+  gadget: preset('gadget'),
+  upsun: preset('upsun'),
+  'k8s-namespace': preset('k8s-namespace'),
+};
 
 /** The options of one resource type, checked. */
 export type ResourceOptions<Type extends keyof typeof RESOURCE_SCHEMAS> = z.infer<(typeof RESOURCE_SCHEMAS)[Type]>;

@@ -1,6 +1,19 @@
+import { command, preset } from './command.ts';
 import { port } from './port.ts';
 import { postgres } from './postgres.ts';
 import { sqlite } from './sqlite.ts';
 
 /** Every resource type by its name in the config. */
-export const RESOURCE_TYPES = { port, sqlite, postgres };
+export const RESOURCE_TYPES = {
+  port,
+  sqlite,
+  postgres,
+  command,
+  neon: preset,
+  planetscale: preset,
+  supabase: preset,
+  turso: preset,
+  gadget: preset,
+  upsun: preset,
+  'k8s-namespace': preset,
+};

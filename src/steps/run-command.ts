@@ -12,6 +12,8 @@ export interface CommandInput {
   /** Where its output goes, appended. */
   log: string;
   signal: AbortSignal;
+  /** Gets what it prints on stdout, which then is not in the log; up to 1 MiB. The command has ended when all that hold its stdout have. */
+  stdout?(text: string): void;
   /** Called as soon as it runs; null when it has ended already. */
   started(mark: ProcessMark | null): void;
 }
@@ -21,6 +23,9 @@ export interface CommandInput {
  * begins. The shell itself appends to the log, so that what it starts does not depend on this process's pipes.
  */
 const WHEN_TOLD = 'IFS= read -r go || exit 1; exec >>"$0" 2>&1 </dev/null; exec /bin/sh -c "$1"';
+/** The same, with stdout left as it is. */
+const WHEN_TOLD_STDOUT = WHEN_TOLD.replace('>>"$0" 2>&1', '2>>"$0"');
+const MAX_STDOUT_BYTES = 1024 * 1024;
 
 export type CommandResult = { ok: true } | { ok: false; why: string };
 
@@ -28,17 +33,17 @@ export type CommandResult = { ok: true } | { ok: false; why: string };
  * Runs a command with `sh -c` in a process group of its own, without standard input or a terminal: nothing in it can wait
  * for an answer. Its output goes straight to the log, so that it outlives this process.
  */
-export async function runCommand({ run, cwd, env, timeoutMs, log, signal, started }: CommandInput): Promise<CommandResult> {
+export async function runCommand({ run, cwd, env, timeoutMs, log, signal, started, stdout }: CommandInput): Promise<CommandResult> {
   if (signal.aborted) return { ok: false, why: 'interrupted' };
   const { execa } = await import('execa');
   fs.mkdirSync(path.dirname(log), { recursive: true, mode: 0o700 });
   fs.closeSync(fs.openSync(log, 'a', 0o600));
-  let ended: 'timeout' | 'interrupted' | null = null;
-  const child = execa('/bin/sh', ['-c', WHEN_TOLD, log, run], {
+  let ended: 'timeout' | 'interrupted' | 'output' | null = null;
+  const child = execa('/bin/sh', ['-c', stdout ? WHEN_TOLD_STDOUT : WHEN_TOLD, log, run], {
     cwd,
     env,
     extendEnv: false,
-    stdio: ['pipe', 'ignore', 'ignore'],
+    stdio: ['pipe', stdout ? 'pipe' : 'ignore', 'ignore'],
     detached: true,
     cleanup: false,
     reject: false,
@@ -49,10 +54,17 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
   started(markProcess(pid));
   child.stdin?.on('error', () => {}); // it was ended before it was told
   child.stdin?.end('\n');
-  const end = (why: 'timeout' | 'interrupted') => {
+  const end = (why: 'timeout' | 'interrupted' | 'output') => {
     ended ??= why;
     void endGroup(pid);
   };
+  const printed: Buffer[] = [];
+  let bytes = 0;
+  child.stdout?.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > MAX_STDOUT_BYTES) end('output');
+    else printed.push(chunk);
+  });
   const timer = setTimeout(() => end('timeout'), Math.min(timeoutMs, 2 ** 31 - 1));
   const interrupt = () => end('interrupted');
   signal.addEventListener('abort', interrupt);
@@ -63,6 +75,8 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
   if (ended !== null) await endGroup(pid);
   if (ended === 'timeout') return { ok: false, why: `took longer than ${duration(timeoutMs)}` };
   if (ended === 'interrupted') return { ok: false, why: 'interrupted' };
+  if (ended === 'output') return { ok: false, why: 'printed more than 1 MiB on stdout' };
+  stdout?.(Buffer.concat(printed).toString('utf8'));
   if (result.exitCode === 0) return { ok: true };
   if (result.exitCode !== undefined) return { ok: false, why: `exit code ${result.exitCode}` };
   return { ok: false, why: result.signal ? `ended by ${result.signal}` : `could not be started: ${errorMessage(result.cause)}` };

@@ -1,0 +1,211 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { judgeConfig } from '../../src/config/load.ts';
+import { parseSource } from '../../src/config/source.ts';
+import { optionVariable, type Preset } from '../../src/resources/command-recipe.ts';
+import { PRESETS } from '../../src/resources/presets.ts';
+import { records } from '../fixtures/ledger.ts';
+import { startKubernetes } from '../fixtures/services/kubernetes.ts';
+import { startNeon } from '../fixtures/services/neon.ts';
+import { npmProgram, putOnPath } from '../fixtures/services/programs.ts';
+import { startSupabase } from '../fixtures/services/supabase.ts';
+import { makeWorld, read, type World } from '../fixtures/world.ts';
+
+/** A token of the service and a password of what it makes: in no ledger, log, argument or line of output. */
+const TOKEN = 'sbp_00000000000000000000000000000000c0ffee00';
+const PASSWORD = 'password-canary-77d1';
+
+/** A shop whose one variable is a preset's, with a worktree `a` added. */
+async function added(world: World, spec: string) {
+  const main = await world.repository(
+    'shop',
+    { 'worktree.config.yaml': `resources:\n  RESOURCE: ${spec}\n`, '.gitignore': '.env\n' },
+    { '.env': 'RESOURCE=main\n' },
+  );
+  const result = await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'feature/a']);
+  return { main, result, worktree: path.join(world.root, 'a') };
+}
+
+async function variables(world: World, worktree: string): Promise<Record<string, string>> {
+  const result = await world.coppice(worktree, 'env', '--json');
+  if (result.code !== 0) throw new Error(result.stderr);
+  return JSON.parse(result.stdout);
+}
+
+function expectNoSecret(world: World, ...texts: string[]): void {
+  const inFiles = [world.state, path.join(world.root, 'shop/.git/coppice')].flatMap((folder) =>
+    fs
+      .readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .map((name) => path.join(folder, name))
+      .filter((name) => fs.lstatSync(name).isFile() && /password-canary|sbp_/.test(read(name))),
+  );
+  const calls = fs.readdirSync(world.root).filter((name) => name.endsWith('.calls') && /password-canary|sbp_/.test(read(world.root, name)));
+  expect([inFiles, calls, texts.filter((text) => /password-canary|sbp_/.test(text))]).toEqual([[], [], []]);
+}
+
+/** The path of every preset: made with the worktree, the same at a second up, made again when it is lost, gone with the worktree. */
+async function livesAndGoes(
+  world: World,
+  spec: string,
+  names: () => string[],
+  expected: (name: string) => Record<string, string>,
+  lose: (name: string) => void,
+): Promise<string> {
+  const before = names();
+  const { main, result, worktree } = await added(world, spec);
+  expect(result.code, result.stderr).toBe(0);
+  const mine = () => names().filter((name) => !before.includes(name));
+  const [name = ''] = mine();
+  expect(name).toMatch(/^shop-feature-a-[0-9a-f]{8}$/);
+  expect(await variables(world, worktree)).toEqual(expected(name));
+  const again = await world.coppice(worktree, 'up');
+  expect([again.code, again.stderr, mine()]).toEqual([0, expect.stringContaining(`· RESOURCE       ${name}`), [name]]);
+  lose(name);
+  const mended = await world.coppice(worktree, 'up');
+  expect([mended.code, mine()], mended.stderr).toEqual([0, [name]]);
+  await world.git(main, 'worktree', 'remove', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, names(), records(world)], gc.stderr).toEqual([0, before, []]);
+  expectNoSecret(world, result.stderr, again.stderr, mended.stderr, gc.stderr);
+  return result.stderr;
+}
+
+test('neon: the real neonctl, with a stand-in for its API', async () => {
+  const world = makeWorld();
+  const neon = await startNeon('my-project', TOKEN, PASSWORD);
+  const program = npmProgram('neonctl', '5.0.1');
+  putOnPath(world, 'neonctl', `exec '${program}' --api-host '${neon.url}/api/v2' --no-analytics "$@"`);
+  world.env.NEON_API_KEY = TOKEN;
+  await livesAndGoes(
+    world,
+    '{ type: neon, project: my-project }',
+    neon.names,
+    () => ({ RESOURCE: expect.stringMatching(`^postgresql://owner:${PASSWORD}@ep-br-\\d.local.example/shop\\?`) }),
+    (name) => neon.lose(name),
+  );
+  expect(neon.unknown).toEqual([]);
+});
+
+test('k8s-namespace: the real kubectl, with a stand-in for its API server', async () => {
+  const world = makeWorld();
+  const kubernetes = await startKubernetes(world);
+  await livesAndGoes(world, '{ type: k8s-namespace, context: here }', kubernetes.names, (name) => ({ RESOURCE: name }), kubernetes.lose);
+});
+
+test('k8s-namespace: a namespace with the label of another worktree is neither used nor deleted; one that lost its label is', async () => {
+  const world = makeWorld();
+  const kubernetes = await startKubernetes(world);
+  const { worktree } = await added(world, '{ type: k8s-namespace, context: here }');
+  const [name = ''] = kubernetes.names();
+  expect(kubernetes.labels(name)).toEqual({ coppice: records(world)[0]?.id });
+  kubernetes.label(name, { coppice: 'another' });
+  const down = await world.coppice(worktree, 'down');
+  expect([down.code, down.stderr]).toEqual([1, expect.stringContaining("marked as another worktree's")]);
+  expect(kubernetes.names()).toEqual([name]);
+  const up = await world.coppice(worktree, 'up');
+  expect([up.code, up.stderr]).toEqual([1, expect.stringContaining("marked as another worktree's")]);
+  kubernetes.label(name, {});
+  expect((await world.coppice(worktree, 'down')).code).toBe(0);
+  expect(kubernetes.names()).toEqual([]);
+});
+
+test('supabase: the real supabase, with a stand-in for its API', async () => {
+  const world = makeWorld();
+  const supabase = await startSupabase(world, 'abcdefghijklmnopqrst', TOKEN, PASSWORD);
+  const program = npmProgram('supabase', '3.1.0');
+  putOnPath(world, 'supabase', `exec '${program}' --profile '${supabase.profile}' "$@"`);
+  world.env.SUPABASE_ACCESS_TOKEN = TOKEN;
+  await livesAndGoes(
+    world,
+    '{ type: supabase, project: abcdefghijklmnopqrst }',
+    supabase.names,
+    () => expect.objectContaining({ RESOURCE: expect.stringContaining(PASSWORD), SUPABASE_ANON_KEY: 'anon-key' }),
+    supabase.lose,
+  );
+  expect(supabase.unknown.filter((call) => !/\/branches\/shop-feature/.test(call))).toEqual([]);
+});
+
+/** Puts the strict stand-in for a program on PATH, logged in. */
+function standIn(world: World, program: string, login: string, there: string[]) {
+  const state = path.join(world.root, `${program}.json`);
+  fs.writeFileSync(state, JSON.stringify(there));
+  const names = (): string[] => JSON.parse(read(state));
+  Object.assign(world.env, { [login]: TOKEN, STAND_IN_STATE: state, STAND_IN_PASSWORD: PASSWORD });
+  const script = path.join(import.meta.dirname, '../fixtures/services/stand-in.mjs');
+  const { calls } = putOnPath(world, program, `exec '${process.execPath}' '${script}' ${program} "$@"`);
+  return { names, calls, lose: (name: string) => fs.writeFileSync(state, JSON.stringify(names().filter((other) => other !== name))) };
+}
+
+test('planetscale: a branch with a password of its own', async () => {
+  const world = makeWorld();
+  const { names, lose } = standIn(world, 'pscale', 'PLANETSCALE_SERVICE_TOKEN', ['main']);
+  const value = { RESOURCE: `mysql://u1:${PASSWORD}@aws.example/shop?sslaccept=strict` };
+  await livesAndGoes(world, '{ type: planetscale, database: shop, org: acme }', names, () => value, lose);
+});
+
+test('turso: a copy of a database', async () => {
+  const world = makeWorld();
+  const { names, lose } = standIn(world, 'turso', 'TURSO_API_TOKEN', ['shop']);
+  const value = (name: string) => ({ RESOURCE: `libsql://${name}.example`, TOKEN: PASSWORD });
+  await livesAndGoes(world, '{ type: turso, database: shop }\nenv:\n  TOKEN: "{{resources.RESOURCE.token}}"', names, value, lose);
+});
+
+test('upsun: an environment', async () => {
+  const world = makeWorld();
+  const { names, lose } = standIn(world, 'upsun', 'UPSUN_CLI_TOKEN', ['main']);
+  await livesAndGoes(world, '{ type: upsun, project: p1 }', names, (name) => ({ RESOURCE: `https://${name}.example/` }), lose);
+});
+
+test('gadget: an environment with the branch pushed to it, and the secrets that it lacks are said', async () => {
+  const world = makeWorld();
+  const { names, lose, calls } = standIn(world, 'ggt', 'GGT_TOKEN', ['development']);
+  const said = await livesAndGoes(
+    world,
+    '{ type: gadget, app: shop }',
+    names,
+    (name) => ({ RESOURCE: `https://shop--${name}.gadget.app` }),
+    lose,
+  );
+  expect(said).toContain('! RESOURCE: set these secrets of the new environment yourself: STRIPE_KEY');
+  const push = calls().findIndex((call) => call.startsWith('push '));
+  expect(calls()[push - 1]).toMatch(/^var import /);
+  expect(calls().some((call) => call.includes('--use'))).toBe(false);
+});
+
+test('without a login, a preset fails with what its program says', async () => {
+  const world = makeWorld();
+  standIn(world, 'turso', 'TURSO_API_TOKEN', ['shop']);
+  delete world.env.TURSO_API_TOKEN;
+  const { result } = await added(world, '{ type: turso, database: shop }');
+  expect([result.code, result.stderr]).toEqual([1, expect.stringContaining('    Error: not logged in')]);
+});
+
+test('a service that cannot be asked is no reason to take what is there for gone: it is kept and listed', async () => {
+  const world = makeWorld();
+  const { names } = standIn(world, 'turso', 'TURSO_API_TOKEN', ['shop']);
+  const { main, worktree } = await added(world, '{ type: turso, database: shop }');
+  delete world.env.TURSO_API_TOKEN;
+  const down = await world.coppice(worktree, 'down');
+  expect([down.code, down.stderr]).toEqual([1, expect.stringContaining('not logged in')]);
+  world.env.TURSO_API_TOKEN = TOKEN;
+  await world.git(main, 'worktree', 'remove', '../a');
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect(names()).toEqual(['shop']);
+});
+
+test.each(Object.entries(PRESETS))('%s can be copied into a config as a `command`', async (_, preset: Preset) => {
+  const { create, check, destroy, output, options } = preset;
+  const env = Object.fromEntries(Object.keys(options).map((option) => [optionVariable(option), 'x']));
+  const spec = { type: 'command', create, check, destroy, output, env, ...(preset.value && { value: preset.value }) };
+  const source = parseSource(stringify({ resources: { A: spec } }), 'worktree.config.yaml');
+  if ('problems' in source) throw new Error(source.problems[0]?.message);
+  const judged = await judgeConfig(source.source.value, [source.source], null);
+  expect('problems' in judged ? judged.problems : []).toEqual([]);
+});
+
+test('src/resources/presets.ts is what `npm run schema` writes', () => {
+  expect(read('src/resources/presets.ts')).toBe(execFileSync(process.execPath, ['scripts/presets.mjs'], { encoding: 'utf8' }));
+});
