@@ -117,6 +117,7 @@ async function destroyed(
     worktreeId: journal.record.id,
     stateFolder: stateFolder(folder),
     signal,
+    holds: (claim: string) => claims.holds(claim),
     release: (claim: string) => giveBack([claim], journal, claims),
   };
   try {
