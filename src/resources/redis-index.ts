@@ -57,9 +57,13 @@ export async function takeIndex(
   return connected(target, effects.signal, async (connection) => {
     const identity = await identify(connection);
     const count = await countIndexes(connection);
+    // The highest that is there, where the server does not say how many it has.
     let last = 0;
     for (const index of candidates(before, count)) {
-      if (taken.has(index) || !reserve(server, index, name, effects)) continue;
+      if (taken.has(index) || !reserve(server, index, name, effects)) {
+        last = Math.max(last, index);
+        continue;
+      }
       if (!(await trySelect(connection, index))) {
         giveUp(server, index, effects);
         if (index === before?.index) continue;
