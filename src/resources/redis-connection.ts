@@ -34,7 +34,7 @@ export interface RedisConnection {
 }
 
 /** Connects and says who we are. @throws {Failure} */
-export async function connect(target: RedisTarget, signal: AbortSignal): Promise<RedisConnection> {
+async function connect(target: RedisTarget, signal: AbortSignal): Promise<RedisConnection> {
   const connection = await open(target, signal);
   try {
     const { user, password } = target;
