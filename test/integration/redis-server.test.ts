@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
 import { answers, startRedis } from '../fixtures/servers/redis.ts';
-import { CLI, makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, makeWorld, read, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { REDIS_URL: { type: redis, isolate: server } }\n';
 const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
@@ -107,6 +107,7 @@ test('a port that a process took meanwhile is left to it, and the data moves to 
   const port = portOf(world, 'x');
   cli(port, 'SET', 'own', '1');
   process.kill(processes(world)[0]?.pid ?? 0, 'SIGKILL');
+  await until(async () => !(await answers(port)), 'the end of the server');
   const foreign = net.createServer((socket) => socket.destroy()).listen(port, '127.0.0.1');
   await once(foreign, 'listening');
   onTestFinished(() => void foreign.close());
@@ -131,6 +132,31 @@ test('down ends it and removes its data, up starts an empty one', async () => {
   expect((await world.coppice(worktree, 'up')).code).toBe(0);
   expect(cli(portOf(world, 'x'), 'DBSIZE')).toBe('0');
   await expectNothingLeft(world, main, 'x');
+});
+
+test('what `isolate` meant before goes with the worktree too, and so does what a config that names it otherwise left', async () => {
+  const world = makeWorld();
+  const shared = await startRedis();
+  const index = 'resources: { REDIS_URL: redis }\n';
+  const main = await shop(world, { config: index, url: shared.url });
+  await add(world, main, 'x');
+  const worktree = path.join(world.root, 'x');
+  const configs = [
+    CONFIG,
+    index,
+    `${index}envFiles: [.env]\n`,
+    `resources: { REDIS_URL: { type: redis, from: "${shared.url}" } }\n`,
+    CONFIG,
+  ];
+  for (const config of configs) {
+    writeFiles(worktree, { 'worktree.config.yaml': config });
+    const up = await world.coppice(worktree, 'up');
+    expect(up.code, up.stderr).toBe(0);
+    const url = /^REDIS_URL=(.*)$/m.exec(read(worktree, '.env'))?.[1] ?? '';
+    execFileSync('redis-cli', ['-u', url, 'SET', 'own', '1']);
+  }
+  await expectNothingLeft(world, main, 'x');
+  expect(shared.keys()).toEqual({});
 });
 
 test.for([
