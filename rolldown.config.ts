@@ -33,7 +33,7 @@ const ascii: Plugin = {
 };
 
 /** Loaded when a run needs them, each in a chunk of its own. All else that a set-up uses is one file: many small ones start slower. */
-const WHEN_NEEDED = ['execa', 'handlebars', 'commander', 'tinyglobby', 'yocto-spinner', 'get-port', 'picocolors'];
+const WHEN_NEEDED = ['execa', 'handlebars', 'commander', 'tinyglobby', 'yocto-spinner', 'get-port', 'picocolors', 'redis-parser'];
 /** Chunks of several packages. */
 const TOGETHER = { pg: /node_modules\/(pg|pg-[a-z0-9-]+|pgpass|postgres-[a-z]+|split2|xtend)\// };
 

@@ -120,6 +120,7 @@ async function destroyed(
     stateFolder: stateFolder(folder),
     signal,
     environment: () => commandEnvironment(facts, {}),
+    holds: (claim: string) => claims.holds(claim),
     release: (claim: string) => giveBack([claim], journal, claims),
   };
   try {

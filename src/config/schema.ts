@@ -119,6 +119,7 @@ const resource = z.discriminatedUnion('type', [
   RESOURCE_SCHEMAS.gadget,
   RESOURCE_SCHEMAS.upsun,
   RESOURCE_SCHEMAS['k8s-namespace'],
+  RESOURCE_SCHEMAS.redis,
 ]);
 
 /** The config after shorthands are expanded: the source of the TypeScript type, the JSON Schema and the reference. */

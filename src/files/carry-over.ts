@@ -1,4 +1,5 @@
 import { isOnThisMachine } from '../resources/address.ts';
+import { moveIndex } from '../resources/redis-url.ts';
 import type { CarryRule } from '../resources/resource.ts';
 
 // The names by which a program on this machine is reached, and the colon before the port, also percent-encoded: the `2F` of
@@ -19,6 +20,7 @@ export function carryOver(value: string, rules: readonly CarryRule[]): string {
     if (rule.kind === 'text') carried = replaceWhole(carried, rule.from, rule.to);
     if (rule.kind === 'database')
       carried = carried.replace(databaseUrl(rule), (match) => match.slice(0, -encoded(rule.from).length) + encoded(rule.to));
+    if (rule.kind === 'redis') carried = moveIndex(carried, rule.server, rule.from, rule.to);
   }
   return carried;
 }
@@ -30,6 +32,7 @@ export function pointsAtMain(value: string, rules: readonly CarryRule[]): string
   for (const rule of rules) {
     if (rule.kind === 'text' && replaceWhole(value, rule.from, '') !== value) found.push(rule.from);
     if (rule.kind === 'database' && databaseUrl(rule).test(value)) found.push(`${rule.server.host}:${rule.server.port}/${rule.from}`);
+    if (rule.kind === 'redis' && moveIndex(value, rule.server, rule.from, rule.to) !== value) found.push(`${rule.server}/${rule.from}`);
   }
   return found;
 }

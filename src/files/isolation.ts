@@ -65,10 +65,15 @@ function reason(
   if (at.mainPath !== null && namesFolder(value, at.mainPath) && !value.includes(at.worktree)) return shared(at.mainPath);
   // Nobody runs a worktree in production mode: another value there shares nothing.
   if (at.production) return null;
-  if (SERVICE.test(value)) return shared(redact(value));
+  if (SERVICE.test(value) && pointsAtMain(value, at.carry.map(turned)).length === 0) return shared(redact(value));
   if (ours === undefined) return null;
   const isBase = at.carry.some((rule) => rule.kind === 'port' && String(rule.from) === value);
   return isBase ? shared(value) : { kind: "not this worktree's", value: redact(value) };
+}
+
+/** The rule that leads back: what it finds points at this worktree's own thing. */
+function turned(rule: CarryRule): CarryRule {
+  return { ...rule, from: rule.to, to: rule.from } as CarryRule;
 }
 
 function namesFolder(value: string, folder: string): boolean {

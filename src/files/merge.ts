@@ -219,7 +219,9 @@ function encode(file: string, name: string, value: string, raw: string, carry: r
   const replaced = carryOver(raw, carry);
   if (
     replaced !== raw &&
-    !/['"$\\`\s#]/.test(carry.flatMap((rule) => (rule.kind !== 'port' && raw.includes(rule.from) ? [rule.to] : [])).join(''))
+    !/['"$\\`\s#]/.test(
+      carry.flatMap((rule) => (rule.kind !== 'port' && rule.kind !== 'redis' && raw.includes(rule.from) ? [rule.to] : [])).join(''),
+    )
   )
     return replaced;
   const [quote] = raw;

@@ -14,6 +14,8 @@ const FORMAT = 'coppice-claim';
 export interface WorktreeClaims {
   /** @returns whether the name is ours now (it may have been before). */
   take(name: string): boolean;
+  /** Whether the name is ours at this moment. */
+  holds(name: string): boolean;
   release(name: string): void;
 }
 
@@ -29,6 +31,7 @@ export function claimsOf(state: StateDir, folder: string, worktree: string, abou
       if (!fs.existsSync(content)) createDocument(content, FORMAT, { worktree, repository: about.repository, path: about.path });
       return linkNew(content, file) || claimOwner(state, name) === worktree;
     },
+    holds: (name) => claimOwner(state, name) === worktree,
     release(name) {
       if (claimOwner(state, name) === worktree) removeIfThere(path.join(state.claims, name));
     },

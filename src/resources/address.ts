@@ -8,6 +8,8 @@ import type { ResourceContext } from './resource.ts';
 
 /** Where a server is and who one is there, as a URL says it: `scheme://user:password@host:port/path?query`. */
 export interface Address {
+  /** The whole as it is written. */
+  text: string;
   /** As it is written, with `jdbc:` and all: `postgresql+asyncpg`. */
   scheme: string;
   user: string;
@@ -39,6 +41,7 @@ export function parseAddress(text: string, port: number): Address | null {
   const named = decode(host.replace(/^\[|\]$/g, '')) || (parameters.get('host') ?? '');
   const before = text.slice(0, text.length - query.length - (hasPath(text, query) ? name.length + 1 : 0));
   return {
+    text,
     scheme,
     user: user || (parameters.get('user') ?? ''),
     password: password || (parameters.get('password') ?? ''),

@@ -4,7 +4,9 @@ export type CarryRule =
   /** `from` is a path or a URL's path that names the main worktree's thing. */
   | { kind: 'text'; from: string; to: string }
   /** A URL's path that names a database, where its host and port are the server's. The engine's usual port may be left out. */
-  | { kind: 'database'; server: { host: string; port: number; usual: number }; from: string; to: string };
+  | { kind: 'database'; server: { host: string; port: number; usual: number }; from: string; to: string }
+  /** A URL that names a logical database of a Redis server, by path, by parameter or by neither. */
+  | { kind: 'redis'; server: string; from: number; to: number };
 
 /** What a resource is resolved from. Values only: nothing here touches the world. */
 export interface ResourceContext {
@@ -93,6 +95,8 @@ export interface DestroyEffects {
   signal: AbortSignal;
   /** The environment for commands: COPPICE_* as far as the ledger knows them. */
   environment(): NodeJS.ProcessEnv;
+  /** Whether a claim is still this worktree's. One that is not was given back, which is done when the thing is gone. */
+  holds(name: string): boolean;
   release(name: string): void;
 }
 

@@ -114,10 +114,29 @@ function preset<Name extends PresetName>(name: Name) {
   return about(z.strictObject(shape as unknown as { type: z.ZodMiniLiteral<Name> } & typeof running), description);
 }
 
+const redis = about(
+  z.strictObject({
+    type: z.literal('redis'),
+    isolate: about(
+      z._default(z.enum(['index', 'server']), 'index'),
+      '`index`: a logical database of its own on the same server. `server`: a process of its own on this machine, also for pub/sub.',
+    ),
+    from: about(
+      z.optional(text),
+      "The main worktree's Redis, as a URL or a template. Default: the one that this variable names in its env files. Needed when its server is not on this machine.",
+    ),
+    vars: about(z.optional(parts), 'The variables that the app reads, where it reads parts and not a URL; `database` is the index.'),
+    default: about(z.optional(parts), "What the app takes for a part that the main worktree's env files do not set."),
+    export: exported,
+  }),
+  'A Redis database of its own, or a server of its own. Short form: the type alone.',
+);
+
 /** The options in which templates are filled in, by type: with names that are known before any resource, not those of resources. */
 export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
   postgres: ['from', 'name', 'admin'],
   mysql: ['from', 'name', 'admin'],
+  redis: ['from'],
 };
 
 /** The options of every resource type, by its name. Apart from what the types do: a set-up whose config was judged before needs no zod. */
@@ -125,6 +144,7 @@ export const RESOURCE_SCHEMAS = {
   port,
   sqlite,
   postgres,
+  redis,
   command,
   neon: preset('neon'),
   planetscale: preset('planetscale'),

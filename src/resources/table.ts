@@ -1,6 +1,7 @@
 import { command, preset } from './command.ts';
 import { port } from './port.ts';
 import { postgres } from './postgres.ts';
+import { redis } from './redis.ts';
 import { sqlite } from './sqlite.ts';
 
 /** Every resource type by its name in the config. */
@@ -8,6 +9,7 @@ export const RESOURCE_TYPES = {
   port,
   sqlite,
   postgres,
+  redis,
   command,
   neon: preset,
   planetscale: preset,
