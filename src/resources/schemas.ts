@@ -35,7 +35,7 @@ const parts = z.strictObject({
 const exported = about(z._default(z.boolean(), true), 'false: only a name for templates, not a variable of the app.');
 
 /** PostgreSQL and MySQL have the same face. */
-function database<Type extends string>(type: Type, title: string) {
+function database<Type extends string, More extends Record<string, z.core.$ZodType>>(type: Type, title: string, more: More) {
   return about(
     z.strictObject({
       type: z.literal(type),
@@ -59,14 +59,18 @@ function database<Type extends string>(type: Type, title: string) {
         z._default(z.array(text), []),
         'Names of databases that test runners make from ours, e.g. `test_{database}*`: they are dropped with it.',
       ),
-      refresh: about(z._default(duration, '1d'), 'How old a copy may be that is kept to clone from while the source is in use.'),
+      ...more,
       export: exported,
     }),
     `A ${title} database of its own on the same server. Short form: the type alone.`,
   );
 }
 
-const postgres = database('postgres', 'PostgreSQL');
+const postgres = database('postgres', 'PostgreSQL', {
+  refresh: about(z._default(duration, '1d'), 'How old a copy may be that is kept to clone from while the source is in use.'),
+});
+
+const mysql = database('mysql', 'MySQL or MariaDB', {});
 
 /** The options in which templates are filled in, by type: with names that are known before any resource, not those of resources. */
 export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
@@ -75,7 +79,7 @@ export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
 };
 
 /** The options of every resource type, by its name. Apart from what the types do: a set-up whose config was judged before needs no zod. */
-export const RESOURCE_SCHEMAS = { port, sqlite, postgres };
+export const RESOURCE_SCHEMAS = { port, sqlite, postgres, mysql };
 
 /** The options of one resource type, checked. */
 export type ResourceOptions<Type extends keyof typeof RESOURCE_SCHEMAS> = z.infer<(typeof RESOURCE_SCHEMAS)[Type]>;
