@@ -5,7 +5,7 @@ import { Failure } from '../outcome.ts';
 import { runCommand } from '../steps/run-command.ts';
 import type { Address } from './address.ts';
 import type { Clients } from './mysql-clients.ts';
-import type { Server } from './mysql-server.ts';
+import { quoted, type Server } from './mysql-server.ts';
 
 /** How long a dump may wait for a table that is being altered, in seconds. */
 const STUCK_S = 10;
@@ -37,11 +37,13 @@ const CONNECTION =
 
 /**
  * What is changed on the way, in lines of their own that never hold rows (those begin with INSERT or a bracket):
- * who defined a routine, view, trigger or event, which is for an administrator to say, so that it is who loads it; and the
- * source's name in ALTER DATABASE, which mysqldump writes around a routine that was made under another collation.
+ * who defined a routine, view, trigger or event, which is for an administrator to say, so that it is who loads it; the source's
+ * name in ALTER DATABASE, which mysqldump writes around a routine that was made under another collation; and its name before the
+ * columns of a view whose definer is gone.
  */
 const DEFINER = 'DEFINER=`[^`]*`\\(@`[^`]*`\\)\\{0,1\\}';
-const EDITS = [
+const edits = (source: string) => [
+  `/^\\/\\*!50001 VIEW /s/${quoted(source).replace(/[\\/.*[\]^$]/g, '\\$&')}\\.\\(\`[^\`]*\`\\.\`[^\`]*\`\\)/\\1/g`,
   `s/^CREATE ${DEFINER} /CREATE /`,
   `s/^\\(\\/\\*!50003 CREATE\\*\\/ \\)\\/\\*!50017 ${DEFINER}\\*\\/ /\\1/`,
   `s/^\\(\\/\\*!50106 CREATE\\*\\/ \\)\\/\\*!50117 ${DEFINER}\\*\\/ /\\1/`,
@@ -79,7 +81,7 @@ export async function copyDatabase(transfer: Transfer, source: string, rows: boo
   const stuck = new AbortController();
   const watch = watchSource(server, source, stuck);
   try {
-    await run(transfer, COPY, { DB_SOURCE: source, DUMP_OPTIONS: options, EDITS: EDITS.join('\n') }, stuck.signal);
+    await run(transfer, COPY, { DB_SOURCE: source, DUMP_OPTIONS: options, EDITS: edits(source).join('\n') }, stuck.signal);
   } catch (error) {
     if (stuck.signal.aborted) throw stuck.signal.reason;
     throw error;
