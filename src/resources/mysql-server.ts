@@ -159,11 +159,18 @@ const LOST = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'PROTOCOL_SEQUE
 /** What a server said, or that there is none, as a sentence. Anything else is a bug, and is given back as it is. */
 function refusal(error: unknown, address: Address): unknown {
   if (!(error instanceof Error)) return error;
-  const { code = '', errno = 0, sqlMessage } = error as Error & { code?: string; errno?: number; sqlMessage?: string };
+  const {
+    code = '',
+    errno = 0,
+    sqlMessage,
+    fatal,
+  } = error as Error & { code?: string; errno?: number; sqlMessage?: string; fatal?: boolean };
   const server = socketOf(address) ?? serverName(address);
   if (NO_CONNECTION.includes(code))
     return new Refusal(`No MySQL answers at ${server} (${code}). Start it, then run \`git coppice up\`.`, errno);
-  if (LOST.includes(code)) return new Refusal(`The MySQL server at ${server} went away, or did not answer in time (${code}).`, errno);
+  // A statement on a connection that is closed already has no code.
+  if (LOST.includes(code) || (fatal && code === ''))
+    return new Refusal(`The MySQL server at ${server} went away, or did not answer in time (${code || error.message}).`, errno);
   if (errno === 1045 || errno === 1698)
     return new Refusal(
       `The MySQL server at ${server} does not let \`${address.user}\` in: ${sqlMessage}. Its user and password come from the main worktree's env files, or from the config's \`admin:\`.`,

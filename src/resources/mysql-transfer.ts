@@ -125,12 +125,15 @@ async function run(transfer: Transfer, script: string, more: Record<string, stri
   if (!result.ok) throw new Failure(explanation(result.why, log));
 }
 
-/** The first thing that a program said against it. */
+/** The first thing that a program said against it; that its neighbour does not read any more is not it. */
 function explanation(why: string, log: string): string {
-  const said = fs
+  const messages = fs
     .readFileSync(log, 'utf8')
     .split('\n')
-    .find((line) => /error/i.test(line));
+    .filter((line) => /^ERROR \d|^(mariadb|mysql)[\w-]*: |^(sh|docker|Error|error)\b/.test(line));
+  // MariaDB's client prints the whole statement that fails: those are rows of the source, which nobody looks for in a log.
+  fs.writeFileSync(log, messages.map((line) => `${line}\n`).join(''));
+  const said = messages.find((line) => !/warning|errno 32|broken pipe/i.test(line));
   if (said === undefined || why === 'interrupted') return `the copy did not come to its end: ${why}`;
   const short = said.slice(0, 400);
   if (/no space left|is full|errno: 28|disk full/i.test(short))

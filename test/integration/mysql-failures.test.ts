@@ -101,7 +101,8 @@ test('a disk that is full', async () => {
   // MEMORY tables say "is full" as a disk does, at a size that the server is told.
   await server.sql(
     `CREATE TABLE ${name}.m (t CHAR(250)) ENGINE=MEMORY`,
-    `INSERT INTO ${name}.m SELECT REPEAT('x', 250) FROM seq_1_to_30000`,
+    `USE ${name}`,
+    `INSERT INTO m SELECT REPEAT('x', 250) FROM seq_1_to_3000`,
   );
   await server.sql('SET GLOBAL max_heap_table_size = 16384');
   onTestFinished(() => server.sql('SET GLOBAL max_heap_table_size = DEFAULT'));
