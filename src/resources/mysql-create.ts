@@ -8,7 +8,7 @@ import { endLeftover } from '../steps/process-group.ts';
 import { runCommand } from '../steps/run-command.ts';
 import { type Address, claimOn, type Origin } from './address.ts';
 import { derivedFrom, markOf, type Seen, whose } from './database.ts';
-import { addressIn, candidates, literalAdmin, type MysqlOptions, named, ownerAddress } from './mysql.ts';
+import { addressIn, candidates, literalAdmin, type MysqlOptions, named, ownerAddress, unlearnt } from './mysql.ts';
 import { findClients } from './mysql-clients.ts';
 import {
   ALREADY_THERE,
@@ -49,10 +49,11 @@ export async function create(options: MysqlOptions, resolved: ResolvedResource, 
   const owner = options.admin === undefined ? app : (literalAdmin(options) ?? (await ownerAddress(resolved.made)));
   return withServer(owner, async (server) => {
     for (const database of candidates(resolved.made, effects.worktreeId, name)) {
-      const is = named(database, app, resolved.made, options, name);
-      const making = { options, effects, name, app, owner, server, made: { ...is.made } };
-      const created = await underName(database, making);
-      if (created !== null) return { ...created, resolved: named(database, app, is.made, options, name) };
+      const is = named(database, app, unlearnt(resolved.made), options, name);
+      // What was learnt of one database says nothing of that of another name.
+      const made = database === resolved.made.database ? resolved.made : is.made;
+      const created = await underName(database, { options, effects, name, app, owner, server, made: { ...made } });
+      if (created !== null) return { ...created, resolved: is };
     }
     throw new Failure(
       `On ${resolved.made.server} there are databases already under every name that this worktree could have (${candidates(resolved.made, effects.worktreeId, name).join(', ')}). Drop one that is of no use, or set \`name:\`.`,

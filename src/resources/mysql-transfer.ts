@@ -30,7 +30,7 @@ const DUMP_OPTIONS = [
   '--loose-set-gtid-purged=OFF',
 ];
 /** Not connected again: it would go on in a database that was made anew. */
-const LOAD_OPTIONS = ['--batch', '--default-character-set=utf8mb4', '--max-allowed-packet=1G', '--skip-reconnect'];
+const LOAD_OPTIONS = ['--batch', '--default-character-set=utf8mb4', '--max-allowed-packet=1G', '--loose-skip-reconnect'];
 /** Like the apps' own drivers: encrypted where the server can, without a certificate to check. */
 const CONNECTION =
   '--host="$DB_HOST" --port="$DB_PORT" --protocol="$DB_PROTOCOL" --socket="$DB_SOCKET" --loose-skip-ssl-verify-server-cert';

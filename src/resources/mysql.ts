@@ -26,7 +26,7 @@ const MAX_NAME_BYTES = 64;
 const SPARE_BYTES = 16;
 const SYSTEM = ['mysql', 'information_schema', 'performance_schema', 'sys'];
 
-/** What only `create` knows, and a later run goes on from. Left out of what says whether two are the same thing until it is known. */
+/** What only `create` knows, of the database of one name, and a later run goes on from. */
 const LEARNT = ['nonce', 'created', 'whole', 'loader', 'account', 'there'];
 
 /** A database of the worktree's own on the server of the main worktree's. */
@@ -64,6 +64,11 @@ export const mysql: ResourceType<MysqlOptions> = {
   create,
   destroy,
 };
+
+/** What is known without having made it. */
+export function unlearnt(made: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(made).filter(([key]) => !LEARNT.includes(key)));
+}
 
 /** What it is under this name. */
 export function named(

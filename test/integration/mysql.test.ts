@@ -2,6 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { fitName } from '../../src/resources/address.ts';
+import { records } from '../fixtures/ledger.ts';
 import { PASSWORD, startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
 import { makeWorld, type Result, read, type World, writeFiles } from '../fixtures/world.ts';
 
@@ -325,6 +327,23 @@ test('one that bears another mark by now is not dropped, and is said', async () 
   await down(world, worktree);
 });
 
+test("one that became another's does not make the next name ours", async () => {
+  const world = makeWorld();
+  const name = await server.source();
+  const main = await shop(world, `DATABASE_URL=${server.url(name)}\n`);
+  const { worktree } = await add(world, main);
+  const salted = fitName(`${name}__x`, 48, `${records(world)[0]?.id} DATABASE_URL`);
+  await server.sql(`ALTER DATABASE ${name}__x COMMENT 'coppice 7f1c3c1e-0000-4000-8000-000000000000 0'`, `CREATE DATABASE ${salted}`);
+  const theirs = await server.databases();
+  const again = await world.coppice(worktree, 'up');
+  expect(again.code).toBe(1);
+  expect(again.stderr).toContain(`there are databases already under every name that this worktree could have (${name}__x, ${salted})`);
+  await world.coppice(worktree, 'down');
+  expect(await server.databases()).toEqual(theirs);
+  await server.sql(`DROP DATABASE ${salted}`, `DROP DATABASE ${name}__x`);
+  await down(world, worktree);
+});
+
 test('two resources of one worktree with the same source get a database each', async () => {
   const world = makeWorld();
   const name = await server.source();
@@ -430,8 +449,46 @@ test('with admin: the app, which may not make databases, may use its own, and th
   expect(await server.rows("SHOW GRANTS FOR poor@'%'")).toEqual(grants);
 });
 
+/** There is no daemon where the tests run: this program is what docker is to us, with a container's own, empty environment. */
+const DOCKER = `#!/bin/sh
+case "$1" in
+  ps) test "$*" = "ps --quiet --filter publish=PORT" && echo cafe;;
+  port) echo "PORT/tcp -> 0.0.0.0:PORT"; echo "PORT/tcp -> [::]:PORT";;
+  exec) shift
+    while :; do case "$1" in
+      -i) shift;;
+      -e) test "$2" = MYSQL_PWD && PASS="MYSQL_PWD=$MYSQL_PWD"; shift 2;;
+      *) break;;
+    esac; done
+    test "$1" = cafe || exit 1
+    shift
+    exec env -i PATH=/usr/bin:/bin $PASS "$@";;
+esac
+`;
+
+test('without programs here, those in the container that publishes the port are used', async () => {
+  const world = makeWorld();
+  const name = await server.source();
+  const before = await server.databases();
+  const main = await shop(world, `DATABASE_URL=${server.url(name)}\n`);
+  const bin = path.join(world.root, 'bin');
+  fs.mkdirSync(bin);
+  const needed = ['git', 'sh', 'node', 'sed', 'cat', 'test', 'mkdir', 'dirname', 'basename', 'uname', 'env'];
+  for (const program of needed) {
+    const folder = (process.env.PATH ?? '').split(':').find((each) => fs.existsSync(path.join(each, program)));
+    if (folder !== undefined) fs.symlinkSync(path.join(folder, program), path.join(bin, program));
+  }
+  writeFiles(bin, { docker: DOCKER.replaceAll('PORT', String(server.port)) });
+  fs.chmodSync(path.join(bin, 'docker'), 0o755);
+  const added = await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env: { PATH: bin } });
+  expect(added.code, added.stderr).toBe(0);
+  expect(await count(`${name}__x.line`)).toBe(3);
+  await down(world, path.join(world.root, 'x'));
+  expect(await server.databases()).toEqual(before);
+});
+
 describe('hostile names', () => {
-  test.for(["'; DROP TABLE x; --", '$(touch${IFS}pwned)`id`', 'ünï/çødé🍐', `long-${'x'.repeat(180)}`])('a branch %j', async (branch) => {
+  test.for(["'; DROP TABLE x; --", '$(touch$IFS"pwned)`id`', 'ünï/çødé🍐', `long-${'x'.repeat(180)}`])('a branch %j', async (branch) => {
     const world = makeWorld();
     const name = await server.source();
     const before = await server.databases();
