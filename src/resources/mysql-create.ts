@@ -8,8 +8,8 @@ import { endLeftover } from '../steps/process-group.ts';
 import { runCommand } from '../steps/run-command.ts';
 import { type Address, claimOn, type Origin } from './address.ts';
 import { derivedFrom, markOf, type Seen, whose } from './database.ts';
-import { addressIn, candidates, literalAdmin, type MysqlOptions, named, ownerAddress, unlearnt } from './mysql.ts';
 import { findClients } from './mysql-clients.ts';
+import { addressIn, candidates, literalAdmin, type MysqlOptions, named, ownerAddress, unlearnt } from './mysql-names.ts';
 import {
   ALREADY_THERE,
   asksForRights,

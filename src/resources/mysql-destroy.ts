@@ -2,7 +2,7 @@ import { Failure } from '../outcome.ts';
 import { endLeftover } from '../steps/process-group.ts';
 import { claimOn } from './address.ts';
 import { claimedDatabases, derivedFrom, whose } from './database.ts';
-import { ownerAddress } from './mysql.ts';
+import { ownerAddress } from './mysql-names.ts';
 import { drop, endSessions, NO_GRANT, NOT_THERE, quotedPattern, Refusal, type Server, withServer } from './mysql-server.ts';
 import type { DestroyEffects } from './resource.ts';
 

@@ -46,7 +46,7 @@ export class Refusal extends Failure {
 
 export const ALREADY_THERE = 1007;
 export const NOT_THERE = 1008;
-export const LOCKED = 1205;
+const LOCKED = 1205;
 export const NO_GRANT = 1141;
 const NOT_ALLOWED = 1044;
 

@@ -1,33 +1,13 @@
 import { Failure } from '../outcome.ts';
-import {
-  type Address,
-  addressOf,
-  fitName,
-  type Origin,
-  ownName,
-  parseAddress,
-  partVariables,
-  serverName,
-  sourceAddress,
-} from './address.ts';
+import { ownName, serverName, sourceAddress } from './address.ts';
 import { whose } from './database.ts';
 import { create } from './mysql-create.ts';
 import { destroy } from './mysql-destroy.ts';
+import { addressIn, ENGINE, LEARNT, MAX_NAME_BYTES, type MysqlOptions, named, SPARE_BYTES } from './mysql-names.ts';
 import { withServer } from './mysql-server.ts';
-import type { ResolvedResource, ResourceContext, ResourceType } from './resource.ts';
-import type { ResourceOptions } from './schemas.ts';
+import type { ResourceContext, ResourceType } from './resource.ts';
 
-export type MysqlOptions = ResourceOptions<'mysql'>;
-
-const ENGINE = { title: 'MySQL', schemes: ['mysql', 'mysql2', 'mariadb'], port: 3306, scheme: 'mysql' };
-/** The server counts characters and refuses more. */
-const MAX_NAME_BYTES = 64;
-/** For test runners, which make names of their own from ours. */
-const SPARE_BYTES = 16;
 const SYSTEM = ['mysql', 'information_schema', 'performance_schema', 'sys'];
-
-/** What only `create` knows, of the database of one name, and a later run goes on from. */
-const LEARNT = ['nonce', 'created', 'whole', 'loader', 'account', 'there'];
 
 /** A database of the worktree's own on the server of the main worktree's. */
 export const mysql: ResourceType<MysqlOptions> = {
@@ -64,55 +44,6 @@ export const mysql: ResourceType<MysqlOptions> = {
   create,
   destroy,
 };
-
-/** What is known without having made it. */
-export function unlearnt(made: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(made).filter(([key]) => !LEARNT.includes(key)));
-}
-
-/** What it is under this name. */
-export function named(
-  database: string,
-  address: Address,
-  made: Record<string, string>,
-  options: Pick<MysqlOptions, 'vars'>,
-  name: string,
-): ResolvedResource {
-  const { host, port, user, password } = address;
-  const { server = '', source = '' } = made;
-  const url = address.withDatabase(database);
-  return {
-    value: url,
-    variables: options.vars === undefined ? { [name]: url } : partVariables(options.vars, { database }),
-    parts: { host, port: String(port), user, password, database, url },
-    made: { ...made, database, shown: `database ${database}` },
-    source: `${server}/${source}`,
-    carry: [{ kind: 'database', server: { host, port }, from: source, to: database }],
-    detail: `${database} on ${server}`,
-  };
-}
-
-/** The names to try: the plain one, and one with a hash for when that is taken by anyone. */
-export function candidates({ database = '', wanted = '' }: Record<string, string>, worktreeId: string, name: string): string[] {
-  return [...new Set([database, wanted, fitName(wanted, MAX_NAME_BYTES - SPARE_BYTES, `${worktreeId} ${name}`)])];
-}
-
-/** The resource's own address, as its URL has it. */
-export function addressIn({ value }: ResolvedResource): Address {
-  const address = parseAddress(value ?? '', ENGINE.port);
-  if (address === null) throw new Error('a resource of MySQL without its URL');
-  return address;
-}
-
-/** Who makes and drops it: the one that `admin:` names, else the app's own user. @throws {Failure} when it cannot be known any more */
-export function ownerAddress({ origin, admin }: Record<string, string>): Promise<Address> {
-  return addressOf(JSON.parse(admin ?? origin ?? '') as Origin, ENGINE);
-}
-
-/** A URL that the config has without a template holds what the ledger may not. */
-export function literalAdmin({ admin }: MysqlOptions): Address | null {
-  return admin === undefined || admin.includes('{{') ? null : parseAddress(admin, ENGINE.port);
-}
 
 function previous(before: Record<string, string> | null, now: Record<string, string>): Record<string, string> | null {
   return before !== null && Object.entries(now).every(([key, value]) => before[key] === value) ? before : null;
