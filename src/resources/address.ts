@@ -100,7 +100,11 @@ export function claimOn(kind: string, server: string, name: string): string {
  * @param salt when it is given, a hash of it is added: the plain name is taken
  */
 export function ownName(source: string, slug: string, limit: number, salt: string | null): string {
-  const plain = `${source}__${slug.replaceAll('-', '_')}`;
+  return fitName(`${source}__${slug.replaceAll('-', '_')}`, limit, salt);
+}
+
+/** A name within `limit` bytes: cut with a hash where it is longer. */
+export function fitName(plain: string, limit: number, salt: string | null): string {
   const end = salt === null ? '' : `_${hash(`${plain}\0${salt}`).slice(0, 8)}`;
   if (Buffer.byteLength(plain + end) <= limit) return plain + end;
   const cut = end || `_${hash(plain).slice(0, 8)}`;

@@ -38,7 +38,7 @@ const parts = z.strictObject({
 const exported = about(z._default(z.boolean(), true), 'false: only a name for templates, not a variable of the app.');
 
 /** PostgreSQL and MySQL have the same face. */
-function database<Type extends string>(type: Type, title: string) {
+function database<Type extends string, More extends Record<string, z.core.$ZodType>>(type: Type, title: string, more: More) {
   return about(
     z.strictObject({
       type: z.literal(type),
@@ -62,14 +62,18 @@ function database<Type extends string>(type: Type, title: string) {
         z._default(z.array(text), []),
         'Names of databases that test runners make from ours, e.g. `test_{database}*`: they are dropped with it.',
       ),
-      refresh: about(z._default(duration, '1d'), 'How old a copy may be that is kept to clone from while the source is in use.'),
+      ...more,
       export: exported,
     }),
     `A ${title} database of its own on the same server. Short form: the type alone.`,
   );
 }
 
-const postgres = database('postgres', 'PostgreSQL');
+const postgres = database('postgres', 'PostgreSQL', {
+  refresh: about(z._default(duration, '1d'), 'How old a copy may be that is kept to clone from while the source is in use.'),
+});
+
+const mysql = database('mysql', 'MySQL or MariaDB', {});
 
 const script = (description: string) =>
   about(text, `${description} For \`sh -c\`, never templated: it gets everything through the environment.`);
@@ -144,6 +148,7 @@ export const RESOURCE_SCHEMAS = {
   port,
   sqlite,
   postgres,
+  mysql,
   redis,
   command,
   neon: preset('neon'),

@@ -1,4 +1,5 @@
 import { command, preset } from './command.ts';
+import { mysql } from './mysql.ts';
 import { port } from './port.ts';
 import { postgres } from './postgres.ts';
 import { redis } from './redis.ts';
@@ -9,6 +10,7 @@ export const RESOURCE_TYPES = {
   port,
   sqlite,
   postgres,
+  mysql,
   redis,
   command,
   neon: preset,

@@ -1,0 +1,78 @@
+import { claimedNames } from '../ledger/claims.ts';
+import { openStateDir } from '../ledger/state-dir.ts';
+import { claimOn } from './address.ts';
+
+/** What tells whose a database is. A worktree's id, and a random text of its own for each that is made. */
+export function markOf(worktreeId: string, nonce: string): string {
+  return `coppice ${worktreeId} ${nonce}`;
+}
+
+/** What a server says of a database. */
+export interface Seen {
+  name: string;
+  /** Its comment; null where the server has none for databases. Empty: it bears no mark. */
+  comment: string | null;
+}
+
+/** What the ledger has of a database that was meant. */
+export interface Meant {
+  /** Chosen when it was written down that it will be made, at which moment there was no database of that name. */
+  nonce?: string | undefined;
+  /** `yes` as soon as the server has said that it made it. */
+  created?: string | undefined;
+}
+
+/**
+ * Whose a database is that stands under a name of ours.
+ *
+ * The name was free when the nonce was written down, and is claimed on this machine. So after a crash that left no word of
+ * success, what stands there was made by us or, in the same moment, by somebody who is not coppice on this machine. A server
+ * with comments tells: what we make is born with ours. Without them only this is certain: we fill it after success was written
+ * down, so one that holds anything is not ours; one that holds nothing is taken for ours, and nothing is lost with it.
+ *
+ * Once success is written down it is ours, unless it bears another's comment: a missing one is no proof against it, because
+ * migration tools drop a database and make it again.
+ */
+export function whose(there: Seen, meant: Meant, worktreeId: string, holdsNothing: boolean): 'ours' | 'foreign' {
+  if (meant.nonce === undefined) return 'foreign';
+  if (there.comment) return there.comment === markOf(worktreeId, meant.nonce) ? 'ours' : 'foreign';
+  if (meant.created === 'yes') return 'ours';
+  return there.comment === null && holdsNothing ? 'ours' : 'foreign';
+}
+
+/**
+ * The databases that test runners have derived from ours.
+ * @param patterns e.g. `test_{database}*`
+ * @param existing all names at the server
+ * @param others the names that belong to somebody else for certain: claimed on this machine, or marked
+ */
+export function derivedFrom(ours: string, patterns: readonly string[], existing: readonly string[], others: ReadonlySet<string>): string[] {
+  const fits = (database: string, name: string) => patterns.some((pattern) => expression(pattern, database).test(name));
+  const isDerived = (name: string) => name !== ours && !others.has(name) && fits(ours, name);
+  // `shop__ab` is not derived from `shop__a`, and what is derived from it is not ours either.
+  const neighbours = [...new Set([...existing, ...others])].filter(
+    (name) => name.length > ours.length && name.startsWith(ours) && !isDerived(name),
+  );
+  return existing.filter((name) => isDerived(name) && !neighbours.some((neighbour) => fits(neighbour, name)));
+}
+
+function expression(pattern: string, database: string): RegExp {
+  const literal = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+  const parts = pattern.split('{database}').map((part) => part.split('*').map(literal).join('.*'));
+  return new RegExp(`^${parts.join(literal(database))}$`, 's');
+}
+
+/** The names of databases that worktrees of this machine have claimed at a server; those that were cut are left out. */
+export function claimedDatabases(server: string): string[] {
+  const start = claimOn('database', server, '');
+  return [...claimedNames(openStateDir())].flatMap((name) => (name.startsWith(start) ? decoded(name.slice(start.length)) : []));
+}
+
+function decoded(text: string): string[] {
+  try {
+    return [decodeURIComponent(text)];
+  } catch (error) {
+    if (error instanceof URIError) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,270 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { milliseconds } from '../config/duration.ts';
+import { standing } from '../files/inside.ts';
+import type { ProcessMark } from '../ledger/process.ts';
+import { Failure } from '../outcome.ts';
+import { endLeftover } from '../steps/process-group.ts';
+import { runCommand } from '../steps/run-command.ts';
+import { type Address, claimOn, type Origin } from './address.ts';
+import { derivedFrom, markOf, type Seen, whose } from './database.ts';
+import { findClients } from './mysql-clients.ts';
+import { addressIn, candidates, literalAdmin, type MysqlOptions, named, ownerAddress, unlearnt } from './mysql-names.ts';
+import {
+  ALREADY_THERE,
+  asksForRights,
+  drop,
+  endSessions,
+  quoted,
+  quotedPattern,
+  Refusal,
+  type Server,
+  withServer,
+} from './mysql-server.ts';
+import { copyDatabase, loadFile, type Transfer } from './mysql-transfer.ts';
+import type { Created, ResolvedResource, ResourceEffects } from './resource.ts';
+
+/** What is being made, and with what. */
+interface Making {
+  options: MysqlOptions;
+  effects: ResourceEffects;
+  /** The resource's name. */
+  name: string;
+  /** The app's own. */
+  app: Address;
+  /** Who makes it. */
+  owner: Address;
+  server: Server;
+  /** What the journal says. */
+  made: Record<string, string>;
+}
+
+/** The names that this process makes at this moment: two resources of one worktree can mean the same. */
+const busy = new Set<string>();
+
+/** Makes the database, or goes on with what an earlier run has begun. */
+export async function create(options: MysqlOptions, resolved: ResolvedResource, effects: ResourceEffects): Promise<Created> {
+  const { name } = JSON.parse(resolved.made.origin ?? '') as Origin;
+  const app = addressIn(resolved);
+  const owner = options.admin === undefined ? app : (literalAdmin(options) ?? (await ownerAddress(resolved.made)));
+  return withServer(owner, async (server) => {
+    for (const database of candidates(resolved.made, effects.worktreeId, name)) {
+      const is = named(database, app, unlearnt(resolved.made), options, name);
+      // What was learnt of one database says nothing of that of another name.
+      const made = database === resolved.made.database ? resolved.made : is.made;
+      const created = await underName(database, { options, effects, name, app, owner, server, made: { ...made } });
+      if (created !== null) return { ...created, resolved: is };
+    }
+    throw new Failure(
+      `On ${resolved.made.server} there are databases already under every name that this worktree could have (${candidates(resolved.made, effects.worktreeId, name).join(', ')}). Drop one that is of no use, or set \`name:\`.`,
+    );
+  });
+}
+
+/** @returns null when the name is taken */
+async function underName(database: string, making: Making): Promise<Created | null> {
+  const { effects, server, made } = making;
+  const claim = claimOn('database', made.server ?? '', database);
+  if (busy.has(claim) || !effects.claim(claim)) return null;
+  busy.add(claim);
+  try {
+    const there = await server.find(database);
+    if (there !== null && !(await isOurs(there, making))) {
+      effects.release(claim);
+      return null;
+    }
+    if (there !== null && made.whole === 'yes') return { detail: `${database}, as it was`, mark: learnt(made) };
+    if (there !== null) await dropUnfinished(database, making);
+    if (!(await born(database, making))) {
+      effects.release(claim);
+      return null;
+    }
+    return await filled(database, making);
+  } finally {
+    busy.delete(claim);
+  }
+}
+
+async function isOurs(there: Seen, { server, made, effects }: Making): Promise<boolean> {
+  return whose(there, made, effects.worktreeId, await server.holdsNothing(there.name)) === 'ours';
+}
+
+/** What a killed run left half full: what still fills it is ended first. */
+async function dropUnfinished(database: string, { server, made, effects }: Making): Promise<void> {
+  if (made.loader !== undefined) await endLeftover(made.loader);
+  await endSessions(server, database, effects.signal);
+  await drop(server, database);
+}
+
+/**
+ * Makes it empty, and marked where the server has marks. Written down before, with a nonce, and again when the server has said
+ * that it did: see `whose`. Without IF NOT EXISTS, so that one which somebody else made meanwhile is never taken for ours.
+ * @returns false when there is one of that name by now
+ */
+async function born(database: string, making: Making): Promise<boolean> {
+  const { options, effects, server, made } = making;
+  const charset = await sourceCharset(options, made, server);
+  made.there ??= JSON.stringify(await derivedBefore(database, making));
+  for (const key of ['created', 'whole', 'loader', 'account']) delete made[key];
+  made.nonce = randomBytes(12).toString('hex');
+  effects.intend(made);
+  const mark = server.kind.comments ? ` COMMENT '${markOf(effects.worktreeId, made.nonce)}'` : '';
+  try {
+    await server.run(`CREATE DATABASE ${quoted(database)}${charset}${mark}`);
+  } catch (error) {
+    if (error instanceof Refusal && error.errno === ALREADY_THERE) return false;
+    throw await asksForRights(error, server, allowedNames(options, made));
+  }
+  made.created = 'yes';
+  effects.intend(made);
+  return true;
+}
+
+/** What an administrator lets the app's user make: all names of worktrees where they have a common beginning. */
+function allowedNames({ name }: MysqlOptions, { source = '', wanted = '' }: Record<string, string>): string {
+  return name === undefined && wanted.startsWith(`${source}__`) ? quotedPattern(`${source}__`).replace(/`$/, '%`') : quotedPattern(wanted);
+}
+
+/** The databases that would count as derived from ours, and were there before it: they are not. */
+async function derivedBefore(database: string, { options, server }: Making): Promise<string[]> {
+  if (options.owns.length === 0) return [];
+  const names = (await server.databases()).map((there) => there.name);
+  return derivedFrom(database, options.owns, names, new Set());
+}
+
+/** The clause that gives it the source's character set and collation. @throws {Failure} when there is no source to copy */
+async function sourceCharset(
+  { data }: MysqlOptions,
+  { source = '', server: where }: Record<string, string>,
+  server: Server,
+): Promise<string> {
+  const found = await server.rows(
+    'SELECT SCHEMA_NAME AS name, DEFAULT_CHARACTER_SET_NAME AS charset, DEFAULT_COLLATION_NAME AS collation FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?',
+    [source],
+  );
+  const [row] = found;
+  if (row === undefined) {
+    if (data === 'empty') return '';
+    throw new Failure(
+      `There is no database \`${source}\` on ${where} to copy, or its user may not see it. Make it in the main worktree first, or set \`data: empty\`.`,
+    );
+  }
+  const [charset, collation] = [String(row.charset), String(row.collation)];
+  return /^\w+$/.test(charset) && /^\w+$/.test(collation) ? ` CHARACTER SET ${charset} COLLATE ${collation}` : '';
+}
+
+/** Fills it; whole only when everything has succeeded. A failed one is dropped at once: its room may be what lacked. */
+async function filled(database: string, making: Making): Promise<Created> {
+  const { options, server, made } = making;
+  try {
+    await letAppIn(database, making);
+    if (options.data !== 'empty') await copySource(database, making);
+    if (options.seed !== undefined) await seed(options.seed, database, making);
+  } catch (error) {
+    await dropFailed(database, making, error);
+  }
+  const what = { clone: `a copy of ${made.source}`, schema: `the tables of ${made.source}`, empty: 'empty' }[options.data];
+  made.whole = 'yes';
+  return { detail: `${database} on ${made.server}, ${what} (${server.kind.product})`, mark: learnt(made) };
+}
+
+async function dropFailed(database: string, { server, effects, made }: Making, why: unknown): Promise<never> {
+  if (!(why instanceof Failure)) throw why;
+  try {
+    await endSessions(server, database, new AbortController().signal);
+    await drop(server, database);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    // The journal says that it is there and not finished: the next `up`, `down` or `gc` drops it.
+    effects.say(`${database} on ${made.server} is half full, and could not be dropped yet: ${error.message}`);
+  }
+  throw why;
+}
+
+/** Only what `create` has learnt. */
+function learnt({ nonce = '', created = '', whole = '', account, there = '[]' }: Record<string, string>): Record<string, string> {
+  return { nonce, created, whole, there, ...(account !== undefined && { account }) };
+}
+
+/** What an administrator makes is of no use to the app's user without this. */
+async function letAppIn(database: string, { app, owner, server, made, effects }: Making): Promise<void> {
+  if (app === owner) return;
+  const account = await withServer(app, (own) => own.account());
+  if (account === (await server.account())) return;
+  made.account = account;
+  effects.intend(made);
+  await server.run(`GRANT ALL PRIVILEGES ON ${quotedPattern(database)}.* TO ${account}`);
+}
+
+async function copySource(database: string, making: Making): Promise<void> {
+  const { options, server, made, effects } = making;
+  const source = made.source ?? '';
+  if (options.data === 'clone') await warnOfEngines(source, making);
+  const transfer = await transferTo(database, making);
+  try {
+    await copyDatabase(transfer, source, options.data === 'clone', server);
+  } catch (error) {
+    if (error instanceof Failure) throw new Failure(`${source} could not be copied: ${error.message}`);
+    throw error;
+  }
+  if (effects.signal.aborted) throw new Failure('interrupted');
+}
+
+/** A snapshot is InnoDB's: other engines have none. */
+async function warnOfEngines(source: string, { server, effects }: Making): Promise<void> {
+  const tables = await server.rows(
+    `SELECT TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES
+      WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE' AND ENGINE IN ('MyISAM', 'Aria', 'MEMORY', 'CSV', 'ARCHIVE')`,
+    [source],
+  );
+  if (tables.length === 0) return;
+  const names = tables.slice(0, 5).map(({ name, engine }) => `${name} (${engine})`);
+  effects.say(
+    `${source}: ${names.join(', ')}${tables.length > 5 ? ` and ${tables.length - 5} more` : ''}: not InnoDB, so copied as found, not as of the same moment as the rest`,
+  );
+}
+
+async function transferTo(target: string, { app, owner, server, made, effects }: Making): Promise<Transfer> {
+  return {
+    clients: await findClients(server.kind, owner),
+    reader: owner,
+    writer: app,
+    target,
+    log: effects.log,
+    signal: effects.signal,
+    started: (mark) => began(mark, made, effects),
+  };
+}
+
+/** A run that is killed leaves its processes: the next one ends them. */
+function began(mark: ProcessMark | null, made: Record<string, string>, effects: ResourceEffects): void {
+  if (mark !== null) made.loader = JSON.stringify(mark);
+  effects.intend(made);
+}
+
+/** Runs a file of SQL, or a command, in the new database. */
+async function seed(what: string, database: string, making: Making): Promise<void> {
+  const { options, effects, app, made, name } = making;
+  try {
+    if (/\.sql$/i.test(what)) {
+      if (standing(effects.worktreePath, what) !== 'file') throw new Failure('there is no such file in the worktree');
+      await loadFile(await transferTo(database, making), path.join(effects.worktreePath, what));
+      return;
+    }
+    const { variables, parts } = named(database, app, made, options, name);
+    const all = Object.entries(options.vars ?? {}).map(([part, variable]) => [variable, parts[part] ?? '']);
+    const result = await runCommand({
+      run: what,
+      cwd: effects.worktreePath,
+      env: { ...effects.environment(), ...variables, ...Object.fromEntries(all) },
+      timeoutMs: milliseconds('30m'),
+      log: effects.log,
+      signal: effects.signal,
+      started: (mark) => began(mark, made, effects),
+    });
+    if (!result.ok) throw new Failure(`${result.why}; what it printed is in ${effects.log}`);
+  } catch (error) {
+    if (error instanceof Failure) throw new Failure(`the seed \`${what}\` failed: ${error.message}`);
+    throw error;
+  }
+}

@@ -1,0 +1,79 @@
+import { Failure } from '../outcome.ts';
+import { ownName, serverName, sourceAddress } from './address.ts';
+import { whose } from './database.ts';
+import { create } from './mysql-create.ts';
+import { destroy } from './mysql-destroy.ts';
+import { addressIn, ENGINE, LEARNT, MAX_NAME_BYTES, type MysqlOptions, named, SPARE_BYTES } from './mysql-names.ts';
+import { withServer } from './mysql-server.ts';
+import type { ResourceContext, ResourceType } from './resource.ts';
+
+const SYSTEM = ['mysql', 'information_schema', 'performance_schema', 'sys'];
+
+/** A database of the worktree's own on the server of the main worktree's. */
+export const mysql: ResourceType<MysqlOptions> = {
+  parts: ['url', 'host', 'port', 'user', 'password', 'database'],
+  filledBySteps: true,
+  outside: 'data',
+  resolve(options, context) {
+    const { address, origin } = sourceAddress(options, context, ENGINE);
+    const server = serverName(address);
+    const source = address.database;
+    if (source === '')
+      throw new Failure(`\`${context.name}\` names no database: \`mysql://user:password@localhost:3306/name\` is expected.`);
+    const wanted = wantedName(options, context, source);
+    const before = previous(context.before, { server, source, wanted });
+    const admin = options.admin === undefined ? undefined : adminOrigin(options.admin, server, context);
+    const made = {
+      server,
+      source,
+      wanted,
+      origin: JSON.stringify(origin),
+      owns: JSON.stringify(patterns(options, context.name)),
+      ...(admin && { admin }),
+      ...Object.fromEntries(LEARNT.flatMap((key) => (before?.[key] === undefined ? [] : [[key, before[key]]]))),
+    };
+    return named(before?.database ?? wanted, address, made, options, context.name);
+  },
+  async intact(_options, resolved, effects) {
+    const { made } = resolved;
+    return withServer(addressIn(resolved), async (server) => {
+      const there = await server.find(made.database ?? '');
+      return there !== null && whose(there, made, effects.worktreeId, false) === 'ours';
+    });
+  },
+  create,
+  destroy,
+};
+
+function previous(before: Record<string, string> | null, now: Record<string, string>): Record<string, string> | null {
+  return before !== null && Object.entries(now).every(([key, value]) => before[key] === value) ? before : null;
+}
+
+function wantedName(options: MysqlOptions, context: ResourceContext, source: string): string {
+  if (options.name === undefined) return ownName(source, context.slug, MAX_NAME_BYTES - SPARE_BYTES, null);
+  const name = context.text(options.name);
+  if (name === '' || name.trimEnd() !== name || Buffer.byteLength(name) > MAX_NAME_BYTES || /[\0\u{10000}-\u{10ffff}]/u.test(name))
+    throw new Failure(
+      `${context.name}: \`name:\` gives \`${name}\`, which MySQL does not take: 1 to ${MAX_NAME_BYTES} bytes, with no space at the end.`,
+    );
+  if (name === source || SYSTEM.includes(name.toLowerCase()))
+    throw new Failure(`${context.name}: \`name:\` gives \`${name}\`, which is not a worktree's own. Put \`{{slug_}}\` into it.`);
+  return name;
+}
+
+function adminOrigin(admin: string, server: string, context: ResourceContext): string {
+  const { address, origin } = sourceAddress({ from: admin }, context, ENGINE);
+  if (serverName(address) !== server)
+    throw new Failure(`${context.name}: \`admin:\` names the server ${serverName(address)}, and its database is on ${server}.`);
+  return JSON.stringify(origin);
+}
+
+function patterns({ owns }: MysqlOptions, name: string): string[] {
+  for (const pattern of owns) {
+    if (!pattern.includes('{database}'))
+      throw new Failure(
+        `${name}: \`owns:\` has \`${pattern}\`, which would name databases of others. Put \`{database}\` into it: \`test_{database}*\`.`,
+      );
+  }
+  return owns;
+}
