@@ -64,7 +64,10 @@ export async function environmentOf(argument: string | undefined, verb: string):
 function knownInMain(config: Config, main: string): Config['resources'] {
   const env = readMainEnv(config, main);
   return Object.fromEntries(
-    Object.entries(config.resources).filter(([name, spec]) => spec.type === 'port' || spec.from !== undefined || Object.hasOwn(env, name)),
+    Object.entries(config.resources).filter(
+      ([name, spec]) =>
+        spec.type === 'port' || ('from' in spec && spec.from !== undefined) || (spec.type !== 'compose' && Object.hasOwn(env, name)),
+    ),
   );
 }
 

@@ -107,7 +107,12 @@ const step = z.strictObject({
 
 const teardownStep = z.strictObject({ run, env: z.optional(stepEnv), timeout, cwd });
 
-const resource = z.discriminatedUnion('type', [RESOURCE_SCHEMAS.port, RESOURCE_SCHEMAS.sqlite, RESOURCE_SCHEMAS.postgres]);
+const resource = z.discriminatedUnion('type', [
+  RESOURCE_SCHEMAS.port,
+  RESOURCE_SCHEMAS.sqlite,
+  RESOURCE_SCHEMAS.postgres,
+  RESOURCE_SCHEMAS.compose,
+]);
 
 /** The config after shorthands are expanded: the source of the TypeScript type, the JSON Schema and the reference. */
 export const configSchema = z.strictObject({

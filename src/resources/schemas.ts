@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { about, duration } from '../config/about.ts';
+import { milliseconds } from '../config/duration.ts';
 
 const port = about(
   z.strictObject({
@@ -68,6 +69,30 @@ function database<Type extends string>(type: Type, title: string) {
 
 const postgres = database('postgres', 'PostgreSQL');
 
+const compose = about(
+  z.strictObject({
+    type: z.literal('compose'),
+    files: about(
+      z.optional(z.array(text).check(z.minLength(1))),
+      "The compose files, relative to the worktree. Default: those that COMPOSE_FILE in the main worktree's env files names, else those that Compose itself would find.",
+    ),
+    up: about(
+      z._default(z.boolean(), false),
+      'Start it, after the env files are written and before the steps, and wait until it is healthy.',
+    ),
+    services: about(
+      z.optional(z.array(z.string().check(z.regex(/^[A-Za-z0-9._][A-Za-z0-9._-]*$/, "a service's name"))).check(z.minLength(1))),
+      'The services to start with `up: true`. Default: all.',
+    ),
+    timeout: about(
+      z._default(duration.check(z.refine((value) => milliseconds(value) > 0, 'longer than nothing')), '5m'),
+      'How long it may take until all is healthy.',
+    ),
+    export: exported,
+  }),
+  'A Compose project of its own: its name, its host ports, its containers, networks and volumes. Short form: the type alone.',
+);
+
 /** The options in which templates are filled in, by type: with names that are known before any resource, not those of resources. */
 export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
   postgres: ['from', 'name', 'admin'],
@@ -75,7 +100,7 @@ export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
 };
 
 /** The options of every resource type, by its name. Apart from what the types do: a set-up whose config was judged before needs no zod. */
-export const RESOURCE_SCHEMAS = { port, sqlite, postgres };
+export const RESOURCE_SCHEMAS = { port, sqlite, postgres, compose };
 
 /** The options of one resource type, checked. */
 export type ResourceOptions<Type extends keyof typeof RESOURCE_SCHEMAS> = z.infer<(typeof RESOURCE_SCHEMAS)[Type]>;
