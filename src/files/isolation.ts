@@ -63,6 +63,9 @@ function reason(
   if (part !== undefined) return shared(part);
   if (ours === undefined && Object.values(at.variables).includes(value)) return null;
   if (at.mainPath !== null && namesFolder(value, at.mainPath) && !value.includes(at.worktree)) return shared(at.mainPath);
+  // A service behind one of this worktree's own ports is its own.
+  const turned = at.carry.flatMap((rule) => (rule.kind === 'port' ? [{ ...rule, from: rule.to, to: rule.from }] : []));
+  if (ours === undefined && pointsAtMain(value, turned).length > 0) return null;
   // Nobody runs a worktree in production mode: another value there shares nothing.
   if (at.production) return null;
   if (SERVICE.test(value)) return shared(redact(value));
