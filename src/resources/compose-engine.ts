@@ -16,8 +16,9 @@ export function engineAddress(env: NodeJS.ProcessEnv): EngineAddress {
   return { ...(host && { host }), ...(context && { context }) };
 }
 
-/** The environment for programs that are to reach an engine. */
-export function towards({ host, context }: EngineAddress, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+/** The environment for programs that are to reach the engine of a record: once one was met, that one. */
+export function towards({ engine, host, context }: EngineAddress & { engine?: string }, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  if (engine === undefined) return env;
   const { DOCKER_HOST: _host, DOCKER_CONTEXT: _context, ...rest } = env;
   return { ...rest, ...(host && { DOCKER_HOST: host }), ...(context && { DOCKER_CONTEXT: context }) };
 }

@@ -47,7 +47,7 @@ export async function startProject(options: ResourceOptions<'compose'>, made: Ma
     throw new Failure(`${name} was not started: Compose is not there. Install Docker's Compose plugin, then run \`git coppice up\`.`);
   if (made.engine !== engine.id)
     throw new Failure(
-      `${name} was not started: it belongs to another Docker engine than the one that answers. Run \`git coppice up\` again.`,
+      `${name} was not started: it belongs to another Docker engine than the one that answers. Reach that one (DOCKER_HOST, \`docker context\`), or run \`git coppice down\` there first.`,
     );
   await endStarter(effects.stateFolder);
   const timeoutMs = milliseconds(options.timeout);

@@ -211,18 +211,16 @@ async function make(resolved: ResolvedResource, effects: ResourceEffects): Promi
 /** Takes a name that no project on this machine has, and writes it down. */
 async function ownProject(made: Made, effects: ResourceEffects): Promise<Made> {
   const { name: wanted = '' } = made;
-  const address = engineAddress(process.env);
-  const engine = await findEngine(towards(address, process.env), effects.signal);
   if (made.checked !== undefined && effects.claim(nameClaim(wanted))) return made;
+  const engine = await findEngine(process.env, effects.signal);
   const { checked: _checked, ...rest } = made;
   for (const salt of ['', '1', '2', '3']) {
     const name = salt === '' ? wanted : within(`${wanted.slice(0, MAX_NAME - 9)}-${hash(effects.worktreeId + salt)}`);
     if (!effects.claim(nameClaim(name))) continue;
     if (!('id' in engine)) return { ...rest, name };
-    const env = towards(address, process.env);
-    const things = await thingsOf(name, env, ['container', 'network', 'volume']);
+    const things = await thingsOf(name, process.env, ['container', 'network', 'volume']);
     if (things.every(({ labels }) => labels['coppice.worktree'] === effects.worktreeId))
-      return { ...rest, ...address, name, checked: 'yes', engine: engine.id };
+      return { ...rest, ...engineAddress(process.env), name, checked: 'yes', engine: engine.id };
     effects.release(nameClaim(name));
   }
   throw new Failure(

@@ -76,7 +76,10 @@ test.for(['v2', 'v1'] as const)(
       expect(page.status).toBe(200);
       expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
     }
-    const names = (project: string) => things(project).map((name) => name.replaceAll('_', '-'));
+    const names = (project: string) =>
+      things(project)
+        .map((name) => name.replaceAll('_', '-'))
+        .sort();
     const own = (project: string) => [`${project}-data`, `${project}-db-1`, `${project}-default`, `${project}-web-1`];
     expect(names('shop-feature-a')).toEqual(own('shop-feature-a'));
     expect(names('shop-b')).toEqual(own('shop-b'));
@@ -121,7 +124,7 @@ test.for(['v2', 'v1', 'none'] as const)(
     Object.assign(world.env, engine.env(compose));
     const gc = await world.coppice(main, 'gc');
     expect(gc.code, gc.stderr).toBe(0);
-    expect(gc.stderr).toContain('Compose project shop-a destroyed');
+    expect(gc.stderr).toContain('gave back Compose project shop-a');
     expect(things('shop-a')).toEqual([]);
     const volumes = engine.docker('volume', 'ls', '-q');
     expect(volumes.filter((name) => name.startsWith('shop-a_')).length).toBe(201);
