@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Tags } from 'yaml';
 import { type ComposeFile, type ComposeProject, isMap, readComposeFile } from './compose-file.ts';
 import type { Published } from './compose-ports.ts';
 
@@ -51,13 +52,13 @@ export async function rewriting(project: ComposeProject, ports: PortsOf, worktre
   const written: Record<string, string> = {};
   const copies = new Map<string, string>();
   const [base] = project.files;
-  const root = path.dirname(base?.path ?? '');
-  const copy = async (file: ComposeFile): Promise<string> => {
+  const copy = async (file: ComposeFile, root: string): Promise<string> => {
     const known = copies.get(file.path);
     if (known !== undefined) return known;
     const name = `copy-${copies.size + 1}.yaml`;
     copies.set(file.path, name);
-    const data = await asOldCompose(file);
+    // An anchor's value is one object in several places: taken apart, so that a change is made in each once.
+    const data = JSON.parse(JSON.stringify(await asOldCompose(file))) as Data;
     for (const service of Object.values(isMap(data.services) ? data.services : {})) {
       if (!isMap(service)) continue;
       delete service.ports;
@@ -66,7 +67,7 @@ export async function rewriting(project: ComposeProject, ports: PortsOf, worktre
       const extended = isMap(service.extends) ? service.extends : null;
       if (extended && typeof extended.file === 'string') {
         const other = path.resolve(root, extended.file);
-        extended.file = `./${await copy(await readComposeFile(other, extended.file))}`;
+        extended.file = `./${await copy(await readComposeFile(other, extended.file), path.dirname(other))}`;
       }
     }
     for (const kind of ['configs', 'secrets']) {
@@ -77,7 +78,8 @@ export async function rewriting(project: ComposeProject, ports: PortsOf, worktre
     return name;
   };
   const order: string[] = [];
-  for (const file of project.files) order.push(await copy(file));
+  // Paths are from the first file's folder; in a file that is extended, from its own.
+  for (const file of project.files) order.push(await copy(file, path.dirname(base?.path ?? '')));
   const labels = { [MARK]: worktreeId };
   const marked = (names: string[]) => Object.fromEntries(names.map((name) => [name, { labels }]));
   // docker-compose 1 wants one version in all files.
@@ -96,10 +98,15 @@ function json(data: Data): string {
   return `${FIRST_LINE}${JSON.stringify(data, null, 2)}\n`;
 }
 
+const FLOAT = /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9_]+)$/;
+
 /** docker-compose 1 reads YAML 1.1. */
 async function asOldCompose({ text }: ComposeFile): Promise<Data> {
   const { parse } = await import('yaml');
-  return parse(text, { version: '1.1', merge: true, logLevel: 'silent', maxAliasCount: 1000 }) as Data;
+  // The library takes a lone `.` for a number in 1.1, Python does not.
+  const customTags = (tags: Tags) =>
+    tags.map((tag) => (typeof tag === 'object' && 'test' in tag && tag.test?.test('.') ? { ...tag, test: FLOAT } : tag));
+  return parse(text, { version: '1.1', merge: true, customTags, logLevel: 'silent', maxAliasCount: 1000 }) as Data;
 }
 
 function absolutePaths(service: Data, root: string): void {

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -31,11 +32,18 @@ interface Resolved {
 }
 
 /** What Compose makes of these files. */
-function config(compose: Compose, files: string[]): Resolved {
+function config(compose: Compose, files: string[], cwd: string): Resolved {
   const [command, words] = compose === 'v1' ? ['docker-compose', []] : ['docker', ['compose', '--profile', '*']];
-  const env = { HOME: '/nonexistent', ...engine.env(compose), COMPOSE_PROJECT_NAME: 'own', COMPOSE_FILE: files.join(':') };
+  const env: NodeJS.ProcessEnv = {
+    HOME: '/nonexistent',
+    ...engine.env(compose),
+    COMPOSE_PROJECT_NAME: 'own',
+    COMPOSE_FILE: files.join(':'),
+  };
   const words2 = compose === 'v1' ? ['--profile', 'tools'] : words;
-  return parse(execFileSync(path.join(env.PATH, command), [...words2, 'config'], { cwd: FIXTURES, env, encoding: 'utf8' })) as Resolved;
+  // docker-compose 1 says the same in two ways.
+  const text = execFileSync(path.join(env.PATH ?? '', command), [...words2, 'config'], { cwd, env, encoding: 'utf8' });
+  return parse(text.replace(/^( {6}\w+:) null$/gm, '$1 {}')) as Resolved;
 }
 
 /** Every published host port, as Compose says it. */
@@ -53,7 +61,10 @@ test.for(cases)(
   '$files, read by Compose $compose: every host port is moved, no name is fixed, all else is as it was',
   async ({ files, compose }) => {
     const world = makeWorld();
-    const project = await readProject(FIXTURES, files.split(' '));
+    const root = path.join(world.root, 'app');
+    fs.cpSync(FIXTURES, root, { recursive: true });
+    fs.mkdirSync(path.join(root, 'vendor/laravel/sail/runtimes/8.3'), { recursive: true });
+    const project = await readProject(root, files.split(' '));
     const MOVED = 20_000;
     const ports = (service: string) =>
       project.services
@@ -66,10 +77,12 @@ test.for(cases)(
     const before = config(
       compose,
       project.files.map((file) => file.path),
+      root,
     );
     const after = config(
       compose,
       generated.order.map((file) => (path.isAbsolute(file) ? file : path.join(folder, file))),
+      root,
     );
     expect(hostPorts(before).length).toBeGreaterThan(0);
     expect(hostPorts(after).sort()).toEqual(
@@ -81,7 +94,10 @@ test.for(cases)(
       expect([service.container_name, service.labels?.['coppice.worktree']]).toEqual([undefined, 'id']);
     const rest = ({ services }: Resolved) =>
       Object.fromEntries(
-        Object.entries(services).map(([name, { ports: _ports, container_name: _name, labels: _labels, ...other }]) => [name, other]),
+        Object.entries(services).map(([name, { ports: _ports, container_name: _name, labels: _labels, volumes = [], ...other }]) => [
+          name,
+          { ...other, volumes: volumes.map((volume) => JSON.stringify(volume)).sort() },
+        ]),
       );
     expect(rest(after)).toEqual(rest(before));
   },

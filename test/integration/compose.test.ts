@@ -84,7 +84,7 @@ test('a later up keeps the ports, and gives a service that is new one of its own
   expect(up.code, up.stderr).toBe(0);
   expect(variables(worktree)).toEqual(before);
   const [, generated = ''] = (before.COMPOSE_FILE ?? '').split(':');
-  expect(read(generated)).toMatch(/"mail":[^]*ports: !override\n {6}- "\d+:8025"/);
+  expect(read(generated)).toMatch(/"mail":[\s\S]*ports: !override\n {6}- "\d+:8025"/);
   expect(read(generated)).not.toContain(`"${more}:8025"`);
   expect(composeClaims(world).length).toBe(3);
   await world.git(worktree, 'checkout', 'compose.yaml');
