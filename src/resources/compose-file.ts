@@ -48,7 +48,8 @@ export function findComposeFiles(worktree: string, named: readonly string[] | nu
   const file = there(NAMES);
   if (file === undefined)
     throw new Failure(`There is no compose file in this worktree: ${NAMES.join(', ')}. Name one elsewhere with \`files:\` in the config.`);
-  return [file, ...(there(OVERRIDES) ?? [])].flat().filter((name) => name.length > 1);
+  const override = there(OVERRIDES);
+  return override === undefined ? [file] : [file, override];
 }
 
 /** Reads one file. @throws {Failure} when it is no compose file */

@@ -1,5 +1,7 @@
+import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { findComposeFiles, readProject } from '../../src/resources/compose-file.ts';
 import { blockName, findBlock, interpolate, type PortEntry, readPort } from '../../src/resources/compose-ports.ts';
 
@@ -92,6 +94,15 @@ test('ports come from merged, extended and included files, and tags of Compose u
     worker: ['9229:9229', '4000:4000'],
   });
   expect(await ports('including.yaml')).toEqual({ db: ['5432:5432'], web: ['3000:3000'] });
+});
+
+test('the files are those that Compose would find, its override among them', () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-compose-'));
+  onTestFinished(() => fs.rmSync(folder, { recursive: true }));
+  for (const name of ['docker-compose.yml', 'docker-compose.override.yml']) fs.writeFileSync(path.join(folder, name), '');
+  expect(findComposeFiles(folder, null)).toEqual(['docker-compose.yml', 'docker-compose.override.yml']);
+  fs.writeFileSync(path.join(folder, 'compose.yaml'), '');
+  expect(findComposeFiles(folder, null)[0]).toBe('compose.yaml');
 });
 
 test('no compose file, or one that is none, is a sentence', async () => {
