@@ -67,9 +67,11 @@ export async function applyPlan(plan: Plan, world: World, options: ApplyOptions)
   const steps = plan.steps.filter((step) =>
     options.step === undefined ? background(step) === (options.part === 'background') : step.name === options.step,
   );
+  const started = plan.resources.filter(({ spec }) => resourceType(spec.type).start !== undefined);
   const tasks = [
     ...(options.part === 'background' ? [] : await preparations(plan, world)),
-    ...(options.part === 'files' ? [] : steps.map((step) => stepTask(step, plan, world, options))),
+    ...(options.part === 'all' ? started.map((resource) => startTask(resource, plan, world)) : []),
+    ...(options.part === 'files' ? [] : steps.map((step) => stepTask(step, plan, world, options, started))),
   ];
   const ends = await runGraph(tasks.map((task) => guarded(task, world)));
   report.close();
@@ -99,7 +101,7 @@ function guarded(task: Task, world: World): Task {
         return await task.run();
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
-        report.fail(LABELS[task.id] ?? task.id.replace(/^(resource|step) /, ''), error.message);
+        report.fail(LABELS[task.id] ?? task.id.replace(/^(resource|start|step) /, ''), error.message);
         if (error.output !== '') report.text(error.output);
         return false;
       }
@@ -234,6 +236,22 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
   return true;
 }
 
+/** What is to run before the steps, and reads the env files as it starts. */
+function startTask({ name, spec }: PlannedResource, plan: Plan, world: World): Task {
+  return {
+    id: `start ${name}`,
+    needs: ['rendered'],
+    async run() {
+      const resolved = world.resolved.get(name);
+      if (!resolved) throw new Error(`${name} is started before it is made`);
+      const start = Date.now();
+      const line = await resourceType(spec.type).start?.(spec, resolved, effectsOn(name, plan, world));
+      if (line != null) world.report.done(name, line, Date.now() - start);
+      return true;
+    },
+  };
+}
+
 /** The thing is the same, but the config says another way to find it, or what goes with it. */
 function noteChanges(name: string, { made }: ResolvedResource, { journal }: World): void {
   const before = journal.record.resources[name];
@@ -251,6 +269,8 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     log: path.join(logs, `${name}.log`),
     stateFolder,
     environment: () => commandEnvironment(facts, plan.known(world.resolved).variables),
+    variables: () => plan.known(world.resolved).variables,
+    mainEnv: plan.mainEnv,
     intend(made) {
       const type = plan.resources.find((resource) => resource.name === name)?.spec.type ?? '';
       journal.append({ event: 'resource', name, resource: { type, state: 'creating', made }, instead: true });
@@ -273,10 +293,11 @@ function rootEnvFiles(worktree: string): string[] {
 
 const busy = new Set<string>();
 
-function stepTask(step: PlannedStep, plan: Plan, world: World, options: ApplyOptions): Task {
+function stepTask(step: PlannedStep, plan: Plan, world: World, options: ApplyOptions, started: PlannedResource[]): Task {
+  const waits = started.filter(({ name }) => step.needs.includes('rendered') || step.needs.includes(`resource ${name}`));
   return {
     id: `step ${step.name}`,
-    needs: step.needs,
+    needs: [...step.needs, ...waits.map(({ name }) => `start ${name}`)],
     async run() {
       busy.add(step.name);
       world.report.busy([...busy]);

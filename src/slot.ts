@@ -139,7 +139,7 @@ export function giveBack(names: string[], journal: Journal, claims: WorktreeClai
  * Whether no process listens on any of these ports, on any address of this machine, 127.0.0.1, ::1, 0.0.0.0 and :: among them.
  * Linux keeps a list of all listeners; elsewhere every address is tried.
  */
-async function allFree(ports: number[], listening: Set<number> | null): Promise<boolean> {
+export async function allFree(ports: number[], listening: Set<number> | null): Promise<boolean> {
   if (listening !== null) return ports.every((port) => !listening.has(port));
   const { default: getPort } = await import('get-port');
   const free = await Promise.all(ports.map(async (port) => (await getPort({ port })) === port));
@@ -230,7 +230,8 @@ function portsOf(wishes: PortWish[], slot: number): Record<string, number> {
   return Object.fromEntries(wishes.map(({ name, base, step }) => [name, base + slot * step]));
 }
 
-function usable(port: number): boolean {
+/** Whether browsers connect to a port, and it is one. */
+export function usable(port: number): boolean {
   return port <= 65_535 && !REFUSED_BY_BROWSERS.has(port);
 }
 

@@ -65,7 +65,7 @@ function knownInMain(config: Config, main: string): Config['resources'] {
   const env = readMainEnv(config, main);
   return Object.fromEntries(
     Object.entries(config.resources).filter(
-      ([name, spec]) => spec.type === 'port' || sourceOf(spec) !== undefined || Object.hasOwn(env, name),
+      ([name, spec]) => spec.type === 'port' || sourceOf(spec) !== undefined || (spec.type !== 'compose' && Object.hasOwn(env, name)),
     ),
   );
 }

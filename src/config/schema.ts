@@ -121,6 +121,7 @@ const resource = z.discriminatedUnion('type', [
   RESOURCE_SCHEMAS['k8s-namespace'],
   RESOURCE_SCHEMAS.redis,
   RESOURCE_SCHEMAS.mysql,
+  RESOURCE_SCHEMAS.compose,
 ]);
 
 /** The config after shorthands are expanded: the source of the TypeScript type, the JSON Schema and the reference. */

@@ -65,6 +65,10 @@ export interface ResourceEffects {
   stateFolder: string;
   /** The environment for commands: the worktree's variables as far as they are known, and COPPICE_*. */
   environment(): NodeJS.ProcessEnv;
+  /** The worktree's variables as far as they are known. */
+  variables(): Record<string, string>;
+  /** The main worktree's env files, read. */
+  mainEnv: Record<string, string>;
   /** Writes down, on the disk, what is about to be made instead of what `resolve` said. */
   intend(made: Record<string, string>): void;
   /** Takes a name that is exclusive on this machine, e.g. `database-localhost_5432-shop`. @returns whether it is this worktree's now */
@@ -119,6 +123,12 @@ export interface ResourceType<Options = unknown> {
   intact(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<boolean>;
   /** Makes it, after the journal has recorded that it will. The same result however often. @throws {Failure} */
   create(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<Created>;
+  /**
+   * Starts it, at every set-up, once the env files are written; the steps that need it wait.
+   * @returns a line of output; null when there is nothing to start
+   * @throws {Failure}
+   */
+  start?(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<string | null>;
   /** Gives back at once what can be made again, and keeps the data, when the worktree is found to be gone. */
   stop?(made: Record<string, string>, effects: DestroyEffects): Promise<void>;
   /**

@@ -136,6 +136,30 @@ const redis = about(
   'A Redis database of its own, or a server of its own. Short form: the type alone.',
 );
 
+const compose = about(
+  z.strictObject({
+    type: z.literal('compose'),
+    files: about(
+      z.optional(z.array(text).check(z.minLength(1))),
+      "The compose files, relative to the worktree. Default: those that COMPOSE_FILE in the main worktree's env files names, else those that Compose itself would find.",
+    ),
+    up: about(
+      z._default(z.boolean(), false),
+      'Start it, after the env files are written and before the steps, and wait until it is healthy.',
+    ),
+    services: about(
+      z.optional(z.array(z.string().check(z.regex(/^[A-Za-z0-9._][A-Za-z0-9._-]*$/, "a service's name"))).check(z.minLength(1))),
+      'The services to start with `up: true`. Default: all.',
+    ),
+    timeout: about(
+      z._default(duration.check(z.refine((value) => milliseconds(value) > 0, 'longer than nothing')), '5m'),
+      'How long it may take until all is healthy.',
+    ),
+    export: exported,
+  }),
+  'A Compose project of its own: its name, its host ports, its containers, networks and volumes. Short form: the type alone.',
+);
+
 /** The options in which templates are filled in, by type: with names that are known before any resource, not those of resources. */
 export const TEMPLATE_OPTIONS: Record<string, readonly string[]> = {
   postgres: ['from', 'name', 'admin'],
@@ -150,6 +174,7 @@ export const RESOURCE_SCHEMAS = {
   postgres,
   mysql,
   redis,
+  compose,
   command,
   neon: preset('neon'),
   planetscale: preset('planetscale'),

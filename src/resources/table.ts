@@ -1,4 +1,5 @@
 import { command, preset } from './command.ts';
+import { compose } from './compose.ts';
 import { mysql } from './mysql.ts';
 import { port } from './port.ts';
 import { postgres } from './postgres.ts';
@@ -12,6 +13,7 @@ export const RESOURCE_TYPES = {
   postgres,
   mysql,
   redis,
+  compose,
   command,
   neon: preset,
   planetscale: preset,

@@ -1,0 +1,170 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { milliseconds } from '../config/duration.ts';
+import { readIfThere } from '../ledger/document.ts';
+import { Failure } from '../outcome.ts';
+import { endLeftover } from '../steps/process-group.ts';
+import { duration, runCommand } from '../steps/run-command.ts';
+import {
+  ask,
+  type ContainerState,
+  containerStates,
+  findCompose,
+  findEngine,
+  type Kind,
+  lastLine,
+  markOn,
+  removeThing,
+  thingsOf,
+  towards,
+} from './compose-engine.ts';
+import type { ResourceEffects } from './resource.ts';
+import type { ResourceOptions } from './schemas.ts';
+
+type Made = Record<string, string>;
+
+/** How often containers are asked for their health, in milliseconds. */
+const POLL_MS = 250;
+
+/**
+ * Starts the project and waits until every service is healthy, or runs where it has no health check. A service that did its
+ * work and ended with 0 is fine.
+ * @returns a line of output
+ * @throws {Failure} when one is not, or the time is over
+ */
+export async function startProject(options: ResourceOptions<'compose'>, made: Made, effects: ResourceEffects): Promise<string> {
+  const { name = '' } = made;
+  const env = towards(made, effects.environment());
+  const engine = await findEngine(env, effects.signal);
+  if (!('id' in engine))
+    throw new Failure(
+      engine.installed
+        ? `${name} was not started: the Docker engine does not answer (${engine.why}). Start it, then run \`git coppice up\`.`
+        : `${name} was not started: ${engine.why}. Install Docker with Compose, then run \`git coppice up\`.`,
+    );
+  const program = await findCompose(env);
+  if (program === null)
+    throw new Failure(`${name} was not started: Compose is not there. Install Docker's Compose plugin, then run \`git coppice up\`.`);
+  if (made.engine !== engine.id)
+    throw new Failure(
+      `${name} was not started: it belongs to another Docker engine than the one that answers. Reach that one (DOCKER_HOST, \`docker context\`), or run \`git coppice down\` there first.`,
+    );
+  await endStarter(effects.stateFolder);
+  const timeoutMs = milliseconds(options.timeout);
+  const deadline = Date.now() + timeoutMs;
+  fs.rmSync(effects.log, { force: true });
+  const result = await runCommand({
+    run: `exec ${program.command} up -d ${(options.services ?? []).map((service) => `'${service.replaceAll("'", "'\\''")}'`).join(' ')}`,
+    cwd: effects.worktreePath,
+    env,
+    timeoutMs,
+    log: effects.log,
+    signal: effects.signal,
+    started: (mark) => fs.writeFileSync(starterFile(effects.stateFolder), JSON.stringify(mark)),
+  });
+  fs.rmSync(starterFile(effects.stateFolder), { force: true });
+  if (!result.ok)
+    throw new Failure(
+      `${name} could not be started: ${result.why}: ${lastLine(readIfThere(effects.log) ?? '') || 'it said nothing'} (${effects.log})`,
+    );
+  return healthy(name, env, deadline, timeoutMs, effects);
+}
+
+async function healthy(
+  name: string,
+  env: NodeJS.ProcessEnv,
+  deadline: number,
+  timeoutMs: number,
+  effects: ResourceEffects,
+): Promise<string> {
+  for (;;) {
+    const states = await containerStates(name, env);
+    const failed = states.find((state) => hasFailed(state));
+    if (failed) throw new Failure(`${failed.service} of ${name} ${await whatFailed(failed, env)}`);
+    if (states.every(isUp)) {
+      const running = states.filter(({ status }) => status === 'running').map(({ service }) => service);
+      return `${[...new Set(running)].sort().join(', ') || 'nothing'} up`;
+    }
+    if (effects.signal.aborted) throw new Failure(`${name}: interrupted`);
+    if (Date.now() > deadline) {
+      const waiting = states.filter((state) => !isUp(state)).map(({ service, health, status }) => `${service} is ${health ?? status}`);
+      throw new Failure(`${name} was not healthy within ${duration(timeoutMs)}: ${waiting.join(', ')}. \`docker compose logs\` says more.`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+function isUp({ status, health, exitCode }: ContainerState): boolean {
+  if (status === 'exited') return exitCode === 0;
+  return status === 'running' && (health === null || health === 'healthy');
+}
+
+function hasFailed({ status, health, exitCode }: ContainerState): boolean {
+  return (status === 'exited' && exitCode !== 0) || status === 'dead' || health === 'unhealthy';
+}
+
+async function whatFailed({ id, status, exitCode }: ContainerState, env: NodeJS.ProcessEnv): Promise<string> {
+  const logs = await ask('docker', ['logs', '--tail', '5', id], env);
+  const said = logs.last === '' ? 'It said nothing.' : `Its last line: ${logs.last}`;
+  return `${status === 'running' ? 'is unhealthy' : `ended with exit code ${exitCode}`}. ${said}`;
+}
+
+/** Where the process that starts a project is written down, for when this one is killed meanwhile. */
+function starterFile(stateFolder: string): string {
+  return path.join(stateFolder, 'compose', 'starter.json');
+}
+
+/** Ends a `docker compose up` that a killed set-up left running. */
+export async function endStarter(stateFolder: string): Promise<void> {
+  const file = starterFile(stateFolder);
+  const mark = readIfThere(file);
+  if (mark === null) return;
+  if (mark !== '' && mark !== 'null') await endLeftover(mark);
+  fs.rmSync(file, { force: true });
+}
+
+/** How often what appears meanwhile is looked for. */
+const ROUNDS = 5;
+
+/**
+ * Removes what bears the project's label, containers first. All is looked at before any of it goes: a mark of another worktree
+ * on one of them means that the record is wrong.
+ * @throws {Failure} when the engine cannot be asked, is another one, or something stays
+ */
+export async function removeProject(made: Made, worktreeId: string, kinds: readonly Kind[]): Promise<void> {
+  const { name } = made;
+  if (name === undefined) return;
+  const env = towards(made, process.env);
+  const engine = await findEngine(env);
+  if (!('id' in engine)) {
+    // Where there never was an engine there is nothing.
+    if (!engine.installed && made.engine === undefined) return;
+    throw new Failure(
+      `Whether the Compose project ${name} is still there cannot be told: ${engine.installed ? `the Docker engine does not answer (${engine.why})` : engine.why}. It is kept; run \`git coppice gc\` when Docker is there.`,
+    );
+  }
+  if (made.engine !== undefined && made.engine !== engine.id)
+    throw new Failure(
+      `The Compose project ${name} is on another Docker engine than the one that answers. It is kept; run \`git coppice gc\` where that one is reached (DOCKER_HOST, \`docker context\`).`,
+    );
+  for (let round = 0; ; round += 1) {
+    const things = (await thingsOf(name, env, kinds)).filter((thing) => markOn(thing) === worktreeId || isOurs(thing.name, made));
+    const foreign = things.find((thing) => markOn(thing) !== undefined && markOn(thing) !== worktreeId);
+    if (foreign)
+      throw new Failure(
+        `The ${foreign.kind} ${foreign.name} has the label of the Compose project ${name}, and the mark of another worktree. Nothing of the project was removed; look at it with \`docker ${foreign.kind} inspect ${foreign.name}\`.`,
+      );
+    if (things.length === 0) return;
+    if (round === ROUNDS)
+      throw new Failure(`The Compose project ${name} comes back while it is removed. End what starts it, then run \`git coppice gc\`.`);
+    for (const thing of things) await removeThing(thing, env);
+  }
+}
+
+/**
+ * Whether a thing of our project's label that bears no mark is ours: the name was free when it became ours, and the thing is
+ * called after it. A volume or network with a fixed `name:` belongs to all.
+ */
+function isOurs(thing: string, made: Made): boolean {
+  return made.checked !== undefined && /^[-_]/.test(thing.slice(made.name?.length)) && thing.startsWith(made.name ?? '');
+}

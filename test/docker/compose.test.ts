@@ -1,0 +1,249 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { records } from '../fixtures/ledger.ts';
+import { type Compose, type DockerEngine, startDocker } from '../fixtures/servers/docker.ts';
+import { makeWorld, read, start, until, type World } from '../fixtures/world.ts';
+
+const engine: DockerEngine = await startDocker();
+
+const SHOP = `services:
+  web:
+    image: coppice-test:1
+    command: /bin/httpd -f -p 80 -h /
+    container_name: shop_web
+    env_file: .env
+    ports: ["18080:80"]
+  db:
+    image: coppice-test:1
+    command: /bin/sh -c "touch /data/x; sleep 1000"
+    stop_signal: SIGKILL
+    healthcheck: { test: [CMD, /bin/sh, -c, test -e /data/x], interval: 1s }
+    volumes: ["data:/data", "./files:/files"]
+    ports: ["127.0.0.1:15432:5432"]
+volumes:
+  data: {}
+`;
+const UP = 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true, timeout: 60s } }\n';
+
+/** A repository with a compose file. The world's programs reach the engine of these tests. */
+async function shop(world: World, compose: Compose, files: Record<string, string> = {}, name = 'shop'): Promise<string> {
+  Object.assign(world.env, engine.env(compose));
+  return world.repository(
+    name,
+    {
+      'compose.yaml': SHOP.replace('shop_web', `${name}_web`),
+      'worktree.config.yaml': UP,
+      '.gitignore': '.env\n',
+      'files/a': '1',
+      ...files,
+    },
+    { '.env': 'DATABASE_URL=postgres://me:secret@localhost:15432/shop\nSITE=http://localhost:18080\n' },
+  );
+}
+
+/** All that bears a project's label. */
+function things(project: string): string[] {
+  const filter = ['--filter', `label=com.docker.compose.project=${project}`];
+  return [
+    ...engine.docker('ps', '-a', ...filter, '--format', '{{.Names}}'),
+    ...engine.docker('network', 'ls', ...filter, '--format', '{{.Name}}'),
+    ...engine.docker('volume', 'ls', ...filter, '--format', '{{.Name}}'),
+  ].sort();
+}
+
+async function add(world: World, main: string, name: string, branch = name) {
+  return world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', branch]);
+}
+
+function port(worktree: string): string {
+  return /SITE=http:\/\/localhost:(\d+)/.exec(read(worktree, '.env'))?.[1] ?? '';
+}
+
+test.for(['v2', 'v1'] as const)(
+  'with Compose %s two worktrees are up at once, each with its own, and each takes only its own along',
+  async (compose) => {
+    const world = makeWorld();
+    const main = await shop(world, compose);
+    const added = await Promise.all([add(world, main, 'a', 'feature/a'), add(world, main, 'b')]);
+    for (const { code, stderr } of added) expect(code, stderr).toBe(0);
+    const [a, b] = ['a', 'b'].map((name) => path.join(world.root, name)) as [string, string];
+    expect(port(a)).not.toBe(port(b));
+    for (const worktree of [a, b]) {
+      const env = read(worktree, '.env');
+      expect(env).toContain(`DATABASE_URL=postgres://me:secret@localhost:${Number(port(worktree)) - 18080 + 15432}/shop`);
+      const page = await fetch(`http://localhost:${port(worktree)}/bin/sh`, { method: 'HEAD' });
+      expect(page.status).toBe(200);
+      expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
+    }
+    const names = (project: string) =>
+      things(project)
+        .map((name) => name.replaceAll('_', '-'))
+        .sort();
+    const own = (project: string) => [`${project}-data`, `${project}-db-1`, `${project}-default`, `${project}-web-1`];
+    expect(names('shop-feature-a')).toEqual(own('shop-feature-a'));
+    expect(names('shop-b')).toEqual(own('shop-b'));
+    // What a user types in the worktree is of the same project.
+    const typed = await world.run(
+      a,
+      ...((compose === 'v2' ? ['docker', ['compose', 'ps', '-q']] : ['docker-compose', ['ps', '-q']]) as [string, string[]]),
+    );
+    expect(typed.stdout.trim().split('\n').length, typed.stderr).toBe(2);
+    // A bind mount is of the worktree's own folder.
+    const [db = ''] = things('shop-feature-a').filter((name) => /[-_]db[-_]1$/.test(name));
+    expect(engine.docker('inspect', '-f', '{{range .Mounts}}{{.Source}} {{end}}', db)[0]).toContain(path.join(a, 'files'));
+    const again = await world.coppice(a, 'up');
+    expect([again.code, things('shop-feature-a').length], again.stderr).toEqual([0, 4]);
+    const down = await world.coppice(a, 'down');
+    expect(down.code, down.stderr).toBe(0);
+    expect(things('shop-feature-a')).toEqual([]);
+    expect(things('shop-b').length).toBe(4);
+    const up = await world.coppice(a, 'up');
+    expect(up.code, up.stderr).toBe(0);
+    for (const name of ['a', 'b']) expect((await world.coppice(main, 'remove', `../${name}`)).code).toBe(0);
+    expect([...things('shop-feature-a'), ...things('shop-b')]).toEqual([]);
+  },
+);
+
+test.for(['v2', 'v1', 'none'] as const)(
+  'with Compose %s there, the folder of a worktree that is gone leaves nothing behind, and 200 volumes of others stay',
+  async (compose) => {
+    const world = makeWorld();
+    const main = await shop(world, compose === 'none' ? 'v2' : compose);
+    const decoys = Array.from({ length: 200 }, (_, index) => ({
+      name: `shop-a_data${index}`,
+      project: ['shop-a2', 'shop', 'shop-', 'Shop-a'][index % 4],
+    }));
+    for (const { name, project } of decoys) engine.docker('volume', 'create', '--label', `com.docker.compose.project=${project}`, name);
+    engine.docker('volume', 'create', 'shop-a_unlabelled');
+    const added = await add(world, main, 'a');
+    expect(added.code, added.stderr).toBe(0);
+    expect(things('shop-a').length).toBe(4);
+    fs.rmSync(path.join(world.root, 'a'), { recursive: true });
+    await world.git(main, 'worktree', 'prune');
+    Object.assign(world.env, engine.env(compose));
+    const gc = await world.coppice(main, 'gc');
+    expect(gc.code, gc.stderr).toBe(0);
+    expect(gc.stderr).toContain('gave back Compose project shop-a');
+    expect(things('shop-a')).toEqual([]);
+    const volumes = engine.docker('volume', 'ls', '-q');
+    expect(volumes.filter((name) => name.startsWith('shop-a_')).length).toBe(201);
+    expect(records(world)).toEqual([]);
+    engine.docker('volume', 'rm', 'shop-a_unlabelled', ...decoys.map(({ name }) => name));
+  },
+);
+
+test('a vanished worktree gives its containers and networks back at once and keeps its volumes', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  const next = await world.run(main, 'git', ['worktree', 'add', '../b', '-b', 'b']);
+  expect(next.code, next.stderr).toBe(0);
+  await until(() => things('shop-a').length === 1, 'containers to go', 60_000);
+  expect(things('shop-a')).toEqual(['shop-a_data']);
+  await until(
+    () => records(world).some(({ goneAt, resources }) => goneAt !== null && resources.COMPOSE_PROJECT_NAME?.state === 'stopped'),
+    'the record',
+  );
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+  expect((await world.coppice(main, 'remove', '../b')).code).toBe(0);
+});
+
+test('a name that another project has is not taken, and what is there stays', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  engine.docker('volume', 'create', '--label', 'com.docker.compose.project=shop-a', 'shop-a_data');
+  const added = await add(world, main, 'a');
+  expect(added.code, added.stderr).toBe(0);
+  const [, project = ''] = /COMPOSE_PROJECT_NAME=(.*)/.exec(read(world.root, 'a/.env')) ?? [];
+  expect(project).toMatch(/^shop-a-[0-9a-f]{8}$/);
+  expect(things(project).length).toBe(4);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect([things(project), things('shop-a')]).toEqual([[], ['shop-a_data']]);
+  engine.docker('volume', 'rm', 'shop-a_data');
+});
+
+test('the mark of another worktree on one of its things vetoes: nothing goes, and it is listed', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  engine.docker('volume', 'create', '--label', 'com.docker.compose.project=shop-a', '--label', 'coppice.worktree=another', 'shop-a_other');
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('the mark of another worktree')]);
+  expect(things('shop-a').length).toBe(5);
+  engine.docker('volume', 'rm', 'shop-a_other');
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('without an engine the files are made and the start fails with a sentence; up makes it whole, and gc keeps what it cannot ask about', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  await engine.kill();
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([
+    1,
+    expect.stringMatching(/shop-a was not started: the Docker engine does not answer \(.*\)\. Start it/),
+  ]);
+  expect(read(world.root, 'a/.env')).toContain('COMPOSE_PROJECT_NAME=shop-a\n');
+  await engine.start();
+  const up = await world.coppice(path.join(world.root, 'a'), 'up');
+  expect(up.code, up.stderr).toBe(0);
+  expect(things('shop-a').length).toBe(4);
+  await engine.kill();
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('Whether the Compose project shop-a is still there cannot be told')]);
+  await engine.start();
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test.for([1, 2, 3, 5, 8])('a set-up killed in its start is made whole by up, and leaves nothing (%i)', async (moment) => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  const running = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  await until(() => things('shop-a').length >= Math.min(moment, 4) || running.child.exitCode !== null, 'the start');
+  const owner = fs
+    .readdirSync(path.join(world.state, 'repos'), { recursive: true, encoding: 'utf8' })
+    .find((name) => name.endsWith('/owner'));
+  const [, pid] = /"pid":(\d+)/.exec(owner === undefined ? '' : read(world.state, 'repos', owner)) ?? [];
+  if (pid !== undefined) process.kill(Number(pid), 'SIGKILL');
+  await running.ended;
+  if (moment % 2 === 0) {
+    const up = await world.coppice(path.join(world.root, 'a'), 'up');
+    expect(up.code, up.stderr).toBe(0);
+    expect(things('shop-a').length).toBe(4);
+  }
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect(gc.code, gc.stderr).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('a service that ends with an error fails the set-up with its last line', async () => {
+  const world = makeWorld();
+  const broken = SHOP.replace('touch /data/x; sleep 1000', 'echo no such table; exit 3').replace(/ {4}healthcheck.*\n/, '');
+  const main = await shop(world, 'v2', { 'compose.yaml': broken });
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([
+    1,
+    expect.stringContaining('db of shop-a ended with exit code 3. Its last line: no such table'),
+  ]);
+  expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
+});
+
+test('a branch with a hostile name gets a project of a plain one', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  const added = await add(world, main, 'a', "';$(touch${IFS}pwned);--`id`");
+  expect(added.code, added.stderr).toBe(0);
+  const [, project = ''] = /COMPOSE_PROJECT_NAME=(.*)/.exec(read(world.root, 'a/.env')) ?? [];
+  expect(project).toMatch(/^shop-[a-z0-9-]+$/);
+  expect(things(project).length).toBe(4);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things(project)).toEqual([]);
+});

@@ -1,0 +1,128 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { claimedNames } from '../../src/ledger/claims.ts';
+import { openStateDir } from '../../src/ledger/state-dir.ts';
+import { freePort } from '../fixtures/servers/postgres.ts';
+import { makeWorld, read, type World } from '../fixtures/world.ts';
+
+const CONFIG = 'resources: { COMPOSE_PROJECT_NAME: compose }\nenv: { DB_PORT: "{{resources.COMPOSE_PROJECT_NAME.db_5432}}" }\n';
+
+/** A folder for PATH with every program but those of Docker. */
+const bin = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-no-docker-'));
+afterAll(() => fs.rmSync(bin, { recursive: true }));
+for (const from of (process.env.PATH ?? '').split(path.delimiter).filter((name) => fs.existsSync(name)))
+  for (const name of fs.readdirSync(from))
+    if (!name.startsWith('docker') && !fs.existsSync(path.join(bin, name))) fs.symlinkSync(path.join(from, name), path.join(bin, name));
+
+/** A repository with a compose file, in a world where there is neither docker nor docker-compose. */
+async function shop(world: World, config = CONFIG, files: Record<string, string> = {}): Promise<{ main: string; port: number }> {
+  world.env.PATH = bin;
+  const port = await freePort();
+  const text = `services:\n  db:\n    image: postgres\n    container_name: shop_db\n    ports:\n      - "${port}:5432"\n`;
+  const main = await world.repository(
+    'shop',
+    { 'worktree.config.yaml': config, '.gitignore': '.env\n', 'compose.yaml': text, ...files },
+    { '.env': `DATABASE_URL=postgres://me:pw@localhost:${port}/shop\n` },
+  );
+  return { main, port };
+}
+
+function add(world: World, main: string, name: string, branch = name) {
+  return world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', branch]);
+}
+
+/** What a worktree's env file says. */
+function variables(worktree: string): Record<string, string> {
+  return Object.fromEntries([...read(worktree, '.env').matchAll(/^(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]));
+}
+
+function composeClaims(world: World): string[] {
+  return [...claimedNames(openStateDir(world.env))].filter((name) => /^(compose|port)-/.test(name)).sort();
+}
+
+test('without Docker a worktree has its name, ports and files, other variables follow, and down gives all of it back', async () => {
+  const world = makeWorld();
+  const { main, port } = await shop(world);
+  const added = await Promise.all([add(world, main, 'a', 'feature/a'), add(world, main, 'b')]);
+  for (const { code, stderr } of added) expect(code, stderr).toBe(0);
+  const [a, b] = ['a', 'b'].map((name) => variables(path.join(world.root, name)));
+  expect([a?.COMPOSE_PROJECT_NAME, b?.COMPOSE_PROJECT_NAME]).toEqual(['shop-feature-a', 'shop-b']);
+  expect(new Set([a?.DB_PORT, b?.DB_PORT, String(port)]).size).toBe(3);
+  expect(a?.DATABASE_URL).toBe(`postgres://me:pw@localhost:${a?.DB_PORT}/shop`);
+  const [original = '', generated = ''] = (a?.COMPOSE_FILE ?? '').split(':');
+  expect(original).toBe(path.join(world.root, 'a/compose.yaml'));
+  expect(read(generated)).toContain(`ports: !override\n      - "${a?.DB_PORT}:5432"`);
+  expect(read(generated)).toContain('container_name: !reset null');
+  expect(generated.startsWith(world.state)).toBe(true);
+  expect(fs.statSync(generated).mode & 0o777).toBe(0o600);
+  expect(await world.git(path.join(world.root, 'a'), 'status', '--porcelain')).toBe('');
+  expect(added[0]?.stderr).not.toContain('still shared');
+  expect(composeClaims(world)).toEqual(['compose-shop-b', 'compose-shop-feature-a', `port-${a?.DB_PORT}`, `port-${b?.DB_PORT}`].sort());
+  const down = await world.coppice(path.join(world.root, 'a'), 'down');
+  expect(down.code, down.stderr).toBe(0);
+  expect(fs.existsSync(generated)).toBe(false);
+  expect(composeClaims(world)).toEqual(['compose-shop-b', `port-${b?.DB_PORT}`].sort());
+  fs.rmSync(path.join(world.root, 'b'), { recursive: true });
+  await world.git(main, 'worktree', 'prune');
+  expect((await world.coppice(main, 'gc')).code).toBe(0);
+  expect(composeClaims(world)).toEqual([]);
+});
+
+test('a later up keeps the ports, and gives a service that is new one of its own', async () => {
+  const world = makeWorld();
+  const { main } = await shop(world);
+  await add(world, main, 'a');
+  const worktree = path.join(world.root, 'a');
+  const before = variables(worktree);
+  const same = await world.coppice(worktree, 'up');
+  expect([same.code, variables(worktree)]).toEqual([0, before]);
+  const more = await freePort();
+  fs.appendFileSync(path.join(worktree, 'compose.yaml'), `  mail: { image: mail, ports: ["${more}:8025"] }\n`);
+  const up = await world.coppice(worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  expect(variables(worktree)).toEqual(before);
+  const [, generated = ''] = (before.COMPOSE_FILE ?? '').split(':');
+  expect(read(generated)).toMatch(/"mail":[\s\S]*ports: !override\n {6}- "\d+:8025"/);
+  expect(read(generated)).not.toContain(`"${more}:8025"`);
+  expect(composeClaims(world).length).toBe(3);
+  await world.git(worktree, 'checkout', 'compose.yaml');
+  expect((await world.coppice(worktree, 'up')).code).toBe(0);
+  expect(composeClaims(world).length).toBe(2);
+});
+
+test('a port that a variable names is left to the port resource of that name', async () => {
+  const world = makeWorld();
+  const base = await freePort();
+  const config = `resources: { WEB_PORT: ${base}, COMPOSE_PROJECT_NAME: compose }\n`;
+  const compose = `services:\n  web: { image: web, ports: ["\${WEB_PORT:-${base}}:80"] }\n`;
+  const { main } = await shop(world, config, { 'compose.yaml': compose });
+  const added = await add(world, main, 'a');
+  expect(added.code, added.stderr).toBe(0);
+  const [, generated = ''] = (variables(path.join(world.root, 'a')).COMPOSE_FILE ?? '').split(':');
+  expect(read(generated)).toContain(`- "\${WEB_PORT:-${base}}:80"`);
+});
+
+test('`up: true` without Docker fails with what to install, and the env file is there', async () => {
+  const world = makeWorld();
+  const { main } = await shop(world, 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true } }\n');
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([
+    1,
+    expect.stringContaining('shop-a was not started: there is no `docker` on PATH. Install Docker'),
+  ]);
+  expect(variables(path.join(world.root, 'a')).COMPOSE_PROJECT_NAME).toBe('shop-a');
+});
+
+test.for([
+  ['services: [', /compose\.yaml:1: not valid YAML/],
+  ['services: 3\n', /compose\.yaml is not a compose file: `services:` is a map/],
+  ['services:\n  web: { image: x, ports: [nope] }\n', /compose\.yaml:2: a port of the service `web` is not understood: "nope"/],
+  ['services:\n  web: { image: x, ports: ["65530:1"] }\n', /compose\.yaml:2: no port is left above 65530/],
+] as const)('a compose file that says %j fails with its line', async ([text, message]) => {
+  const world = makeWorld();
+  const { main } = await shop(world, 'resources: { COMPOSE_PROJECT_NAME: compose }\n', { 'compose.yaml': text });
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([1, expect.stringMatching(message)]);
+});
