@@ -121,12 +121,12 @@ export function planSetUp(input: PlanInput): Plan {
   };
 }
 
-/** Two resources that would be one thing: the second is refused, not made twice. */
+/** Two resources that would be one copy of one source: the second is refused, not made twice. */
 function oneEach(resources: PlannedResource[]): PlannedResource[] {
   const owners = new Map<string, string>();
   return resources.map((resource) => {
     const { name, spec, resolved } = resource;
-    const thing = resolved instanceof Failure ? undefined : resolved.made.thing;
+    const thing = resolved instanceof Failure || resolved.source === null ? undefined : resolved.made.thing;
     if (thing === undefined) return resource;
     const key = `${spec.type} ${thing}`;
     const other = owners.get(key);

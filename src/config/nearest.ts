@@ -25,5 +25,5 @@ export function didYouMean(wrong: string, candidates: Iterable<string>): string 
   const names = [...candidates];
   const best = nearest(wrong, names);
   if (best !== null) return `Did you mean \`${best}\`?`;
-  return names.length > 0 && names.length <= 12 ? `Known: ${names.join(', ')}.` : null;
+  return names.length > 0 && names.length <= 20 ? `Known: ${names.join(', ')}.` : null;
 }

@@ -47,40 +47,51 @@ export function templateClaim(server: string, template: string, worktreeId: stri
 export async function withTemplate(input: TemplateInput, clone: (template: KeptTemplate) => Promise<void>): Promise<KeptTemplate> {
   const { server } = input;
   const name = templateName(input.source.name);
-  const [key] = await server.rows<{ key: string }>(`select hashtextextended($1, 0)::text as key`, [`coppice ${name}`]);
-  const lock = (how: string) => server.rows(`select ${how}($1::bigint)`, [key?.key]);
   for (;;) {
-    await lock('pg_advisory_lock_shared');
-    try {
+    const cloned = await locked(server, name, 'shared', async () => {
       const kept = await fresh(input, name);
-      if (kept !== null) {
-        await clone(kept);
-        return kept;
-      }
-    } finally {
-      await lock('pg_advisory_unlock_shared');
-    }
-    await lock('pg_advisory_lock');
-    try {
+      if (kept !== null) await clone(kept);
+      return kept;
+    });
+    if (cloned !== null) return cloned;
+    const made = await locked(server, name, 'alone', async () => {
       // Another has made it while this one waited: then all who waited clone at once.
-      if ((await fresh(input, name)) !== null) continue;
+      if ((await fresh(input, name)) !== null) return null;
       const kept = await build(input, name);
       await clone(kept);
       return kept;
-    } finally {
-      await lock('pg_advisory_unlock');
-    }
+    });
+    if (made !== null) return made;
+  }
+}
+
+/**
+ * Holds a template's lock at the server. It goes with the session: a run that was killed has it until the server has carried
+ * out what it asked for last.
+ */
+async function locked<Result>(server: Server, name: string, how: 'shared' | 'alone', work: () => Promise<Result>): Promise<Result> {
+  const [key] = await server.rows<{ key: string }>('select hashtextextended($1, 0)::text as key', [`coppice ${name}`]);
+  const end = how === 'shared' ? '_shared' : '';
+  await server.rows(`select pg_advisory_lock${end}($1::bigint)`, [key?.key]);
+  try {
+    return await work();
+  } finally {
+    await server.rows(`select pg_advisory_unlock${end}($1::bigint)`, [key?.key]).catch(() => {}); // a server that died has said so to `work`
   }
 }
 
 /** Drops a template that no worktree of this machine keeps any more. */
 export async function dropUnusedTemplate(server: Server, name: string): Promise<void> {
   const used = `${claimOn('template', server.name, name)}-`;
-  if ([...claimedNames(openStateDir())].some((claim) => claim.startsWith(used))) return;
-  for (const database of [`${name}_new`, name]) {
-    const row = await findDatabase(server, database);
-    if (row !== null && (row.mark === null ? database !== name : isTemplateMark(row.mark))) await dropDatabase(server, database);
-  }
+  const isUsed = () => [...claimedNames(openStateDir())].some((claim) => claim.startsWith(used));
+  if (isUsed()) return;
+  await locked(server, name, 'alone', async () => {
+    if (isUsed()) return;
+    for (const database of [`${name}_new`, name]) {
+      const row = await findDatabase(server, database);
+      if (row !== null && (row.mark === null ? database !== name : isTemplateMark(row.mark))) await dropDatabase(server, database);
+    }
+  });
 }
 
 /** The template as it is; null when it is not there, too old, or not of the source as it is now. */
