@@ -1,5 +1,5 @@
 import { isOnThisMachine } from '../resources/address.ts';
-import { moveIndex } from '../resources/redis-url.ts';
+import { moveIndex } from '../resources/redis/url.ts';
 import type { CarryRule } from '../resources/resource.ts';
 
 // The names by which a program on this machine is reached, and the colon before the port, also percent-encoded: the `2F` of

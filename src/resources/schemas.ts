@@ -1,8 +1,8 @@
 import * as z from 'zod/mini';
 import { about, duration } from '../config/about.ts';
 import { milliseconds } from '../config/duration.ts';
-import type { Preset, PresetName } from './command-recipe.ts';
-import { PRESETS } from './presets.ts';
+import { PRESETS } from './command/presets.ts';
+import type { Preset, PresetName } from './command/recipe.ts';
 
 const port = about(
   z.strictObject({

@@ -1,9 +1,9 @@
-import { command, preset } from './command.ts';
-import { compose } from './compose.ts';
-import { mysql } from './mysql.ts';
+import { command, preset } from './command/command.ts';
+import { compose } from './compose/compose.ts';
+import { mysql } from './mysql/mysql.ts';
 import { port } from './port.ts';
-import { postgres } from './postgres.ts';
-import { redis } from './redis.ts';
+import { postgres } from './postgres/postgres.ts';
+import { redis } from './redis/redis.ts';
 import { sqlite } from './sqlite.ts';
 
 /** Every resource type by its name in the config. */

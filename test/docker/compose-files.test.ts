@@ -3,9 +3,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { readProject } from '../../src/resources/compose-file.ts';
-import { overriding, rewriting } from '../../src/resources/compose-generate.ts';
-import { readPort } from '../../src/resources/compose-ports.ts';
+import { readProject } from '../../src/resources/compose/file.ts';
+import { overriding, rewriting } from '../../src/resources/compose/generate.ts';
+import { readPort } from '../../src/resources/compose/ports.ts';
 import { type Compose, startDocker } from '../fixtures/servers/docker.ts';
 import { makeWorld, writeFiles } from '../fixtures/world.ts';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { claimedNames } from '../../src/ledger/claims.ts';
 import { openStateDir } from '../../src/ledger/state-dir.ts';
-import { freePort } from '../fixtures/servers/postgres.ts';
+import { freePort } from '../fixtures/servers/free-port.ts';
 import { makeWorld, read, type World } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { COMPOSE_PROJECT_NAME: compose }\nenv: { DB_PORT: "{{resources.COMPOSE_PROJECT_NAME.db_5432}}" }\n';

@@ -3,7 +3,8 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
-import { freePort, startPostgres } from '../fixtures/servers/postgres.ts';
+import { freePort } from '../fixtures/servers/free-port.ts';
+import { startPostgres } from '../fixtures/servers/postgres.ts';
 import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const server = await startPostgres();

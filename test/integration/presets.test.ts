@@ -5,8 +5,8 @@ import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { judgeConfig } from '../../src/config/load.ts';
 import { parseSource } from '../../src/config/source.ts';
-import { optionVariable, type Preset } from '../../src/resources/command-recipe.ts';
-import { PRESETS } from '../../src/resources/presets.ts';
+import { PRESETS } from '../../src/resources/command/presets.ts';
+import { optionVariable, type Preset } from '../../src/resources/command/recipe.ts';
 import { records } from '../fixtures/ledger.ts';
 import { startKubernetes } from '../fixtures/services/kubernetes.ts';
 import { startNeon } from '../fixtures/services/neon.ts';
@@ -206,6 +206,6 @@ test.each(Object.entries(PRESETS))('%s can be copied into a config as a `command
   expect('problems' in judged ? judged.problems : []).toEqual([]);
 });
 
-test('src/resources/presets.ts is what `npm run schema` writes', () => {
-  expect(read('src/resources/presets.ts')).toBe(execFileSync(process.execPath, ['scripts/presets.mjs'], { encoding: 'utf8' }));
+test('src/resources/command/presets.ts is what `npm run schema` writes', () => {
+  expect(read('src/resources/command/presets.ts')).toBe(execFileSync(process.execPath, ['scripts/presets.mjs'], { encoding: 'utf8' }));
 });

@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { findComposeFiles, readProject } from '../../src/resources/compose-file.ts';
-import { blockName, findBlock, interpolate, type PortEntry, readPort } from '../../src/resources/compose-ports.ts';
+import { findComposeFiles, readProject } from '../../src/resources/compose/file.ts';
+import { blockName, findBlock, interpolate, type PortEntry, readPort } from '../../src/resources/compose/ports.ts';
 
 const FIXTURES = path.resolve(import.meta.dirname, '../fixtures/compose');
 

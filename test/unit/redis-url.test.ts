@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseAddress } from '../../src/resources/address.ts';
-import { indexesIn, moveIndex, redisAddress } from '../../src/resources/redis-url.ts';
+import { indexesIn, moveIndex, redisAddress } from '../../src/resources/redis/url.ts';
 
 function read(url: string) {
   const address = parseAddress(url, 6379);

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Tags } from 'yaml';
-import { type ComposeFile, type ComposeProject, isMap, readComposeFile } from './compose-file.ts';
-import type { Published } from './compose-ports.ts';
+import { type ComposeFile, type ComposeProject, isMap, readComposeFile } from './file.ts';
+import type { Published } from './ports.ts';
 
 type Data = Record<string, unknown>;
 

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { readIfThere, removeIfThere } from '../ledger/document.ts';
-import { Failure } from '../outcome.ts';
-import { addressOf, claimOn, type Origin } from './address.ts';
-import { connected, type RedisConnection, RedisError, type RedisTarget, select } from './redis-connection.ts';
-import { REDIS, REDIS_PORT, redisAddress } from './redis-url.ts';
-import type { DestroyEffects, ResourceEffects } from './resource.ts';
+import { readIfThere, removeIfThere } from '../../ledger/document.ts';
+import { Failure } from '../../outcome.ts';
+import { addressOf, claimOn, type Origin } from '../address.ts';
+import type { DestroyEffects, ResourceEffects } from '../resource.ts';
+import { connected, type RedisConnection, RedisError, type RedisTarget, select } from './connection.ts';
+import { REDIS, REDIS_PORT, redisAddress } from './url.ts';
 
 /** The key that says whose a logical database is; its value is the worktree's id. */
 const MARK = 'coppice:worktree';

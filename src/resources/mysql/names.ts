@@ -1,6 +1,6 @@
-import { type Address, addressOf, fitName, type Origin, parseAddress, partVariables } from './address.ts';
-import type { ResolvedResource } from './resource.ts';
-import type { ResourceOptions } from './schemas.ts';
+import { type Address, addressOf, fitName, type Origin, parseAddress, partVariables } from '../address.ts';
+import type { ResolvedResource } from '../resource.ts';
+import type { ResourceOptions } from '../schemas.ts';
 
 export type MysqlOptions = ResourceOptions<'mysql'>;
 

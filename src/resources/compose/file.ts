@@ -1,9 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Document, LineCounter, Node } from 'yaml';
-import { readIfThere } from '../ledger/document.ts';
-import { errorMessage, Failure } from '../outcome.ts';
-import type { PortEntry } from './compose-ports.ts';
+import { readIfThere } from '../../ledger/document.ts';
+import { errorMessage, Failure } from '../../outcome.ts';
+import type { PortEntry } from './ports.ts';
 
 type Data = Record<string, unknown>;
 
@@ -111,7 +111,7 @@ export function isMap(value: unknown): value is Data {
 }
 
 /** A map's entries that are maps themselves; a value that is left empty is an empty one. */
-export function entries(value: unknown): [string, Data][] {
+function entries(value: unknown): [string, Data][] {
   return isMap(value) ? Object.entries(value).map(([name, entry]) => [name, isMap(entry) ? entry : {}]) : [];
 }
 

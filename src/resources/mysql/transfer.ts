@@ -1,11 +1,11 @@
 import fs from 'node:fs';
-import { milliseconds } from '../config/duration.ts';
-import type { ProcessMark } from '../ledger/process.ts';
-import { Failure } from '../outcome.ts';
-import { runCommand } from '../steps/run-command.ts';
-import type { Address } from './address.ts';
-import type { Clients } from './mysql-clients.ts';
-import { quoted, type Server } from './mysql-server.ts';
+import { milliseconds } from '../../config/duration.ts';
+import type { ProcessMark } from '../../ledger/process.ts';
+import { Failure } from '../../outcome.ts';
+import { runCommand } from '../../steps/run-command.ts';
+import type { Address } from '../address.ts';
+import type { Clients } from './clients.ts';
+import { quoted, type Server } from './server.ts';
 
 /** How long a dump may wait for a table that is being altered, in seconds. */
 const STUCK_S = 10;

@@ -1,6 +1,6 @@
-import { readEnvText } from '../files/env-text.ts';
-import { Failure } from '../outcome.ts';
-import type { Recipe } from './command-recipe.ts';
+import { readEnvText } from '../../files/env-text.ts';
+import { Failure } from '../../outcome.ts';
+import type { Recipe } from './recipe.ts';
 
 /** What a command's stdout says. Every bit of it may be secret: no message here may show any of it. */
 export interface Output {

@@ -1,6 +1,6 @@
 import type { Client, QueryConfig } from 'pg';
-import { errorCode, errorMessage, Failure } from '../outcome.ts';
-import { type Address, serverName } from './address.ts';
+import { errorCode, errorMessage, Failure } from '../../outcome.ts';
+import { type Address, serverName } from '../address.ts';
 import { MAX_NAME_BYTES } from './postgres.ts';
 
 /** PostgreSQL 11, the oldest that this is written for. */
@@ -211,7 +211,7 @@ const MISSING = '3D000';
 const NO_RIGHT = '42501';
 
 /** What the server's refusal means for a user. What is none of it is thrown as it is, and is a bug. */
-export function explained(error: unknown, address: Address): unknown {
+function explained(error: unknown, address: Address): unknown {
   const server = serverName(address);
   const user = address.user || 'this user';
   switch (errorCode(error)) {

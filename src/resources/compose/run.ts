@@ -1,10 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { milliseconds } from '../config/duration.ts';
-import { readIfThere } from '../ledger/document.ts';
-import { Failure } from '../outcome.ts';
-import { endLeftover } from '../steps/process-group.ts';
-import { duration, runCommand } from '../steps/run-command.ts';
+import { milliseconds } from '../../config/duration.ts';
+import { readIfThere } from '../../ledger/document.ts';
+import { Failure } from '../../outcome.ts';
+import { endLeftover } from '../../steps/process-group.ts';
+import { duration, runCommand } from '../../steps/run-command.ts';
+import type { ResourceEffects } from '../resource.ts';
+import type { ResourceOptions } from '../schemas.ts';
 import {
   ask,
   type ContainerState,
@@ -17,9 +19,7 @@ import {
   removeThing,
   thingsOf,
   towards,
-} from './compose-engine.ts';
-import type { ResourceEffects } from './resource.ts';
-import type { ResourceOptions } from './schemas.ts';
+} from './engine.ts';
 
 type Made = Record<string, string>;
 

@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { slugify } from '../config/templates.ts';
-import { claimedNames, reservedPorts } from '../ledger/claims.ts';
-import { readIfThere } from '../ledger/document.ts';
-import { openStateDir } from '../ledger/state-dir.ts';
-import { Failure } from '../outcome.ts';
-import { allFree, listeningPorts, usable } from '../slot.ts';
-import { type Compose, engineAddress, findCompose, findEngine, thingsOf, towards } from './compose-engine.ts';
-import { type ComposeProject, findComposeFiles, readProject } from './compose-file.ts';
-import { type Generated, overriding, rewriting } from './compose-generate.ts';
-import { blockName, findBlock, type PortFinder, type Published, portsIn, readPort } from './compose-ports.ts';
-import { endStarter, removeProject, startProject } from './compose-run.ts';
-import type { CarryRule, Created, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from './resource.ts';
-import type { ResourceOptions } from './schemas.ts';
+import { slugify } from '../../config/templates.ts';
+import { claimedNames, reservedPorts } from '../../ledger/claims.ts';
+import { readIfThere } from '../../ledger/document.ts';
+import { openStateDir } from '../../ledger/state-dir.ts';
+import { Failure } from '../../outcome.ts';
+import { allFree, listeningPorts, usable } from '../../slot.ts';
+import type { CarryRule, Created, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
+import type { ResourceOptions } from '../schemas.ts';
+import { type Compose, engineAddress, findCompose, findEngine, thingsOf, towards } from './engine.ts';
+import { type ComposeProject, findComposeFiles, readProject } from './file.ts';
+import { type Generated, overriding, rewriting } from './generate.ts';
+import { blockName, findBlock, type PortFinder, type Published, portsIn, readPort } from './ports.ts';
+import { endStarter, removeProject, startProject } from './run.ts';
 
 type Options = ResourceOptions<'compose'>;
 type Made = Record<string, string>;
@@ -270,7 +270,7 @@ function write({ written }: Generated, folder: string): void {
 
 /** Compose itself reads the result. What it says of env files that are not there yet is no matter. */
 async function judge(program: Compose, { variables }: ResolvedResource, effects: ResourceEffects): Promise<void> {
-  const { ask } = await import('./compose-engine.ts');
+  const { ask } = await import('./engine.ts');
   const [command = '', ...words] = program.command.split(' ');
   const env = { ...effects.mainEnv, ...effects.environment(), ...variables };
   const answer = await ask(command, [...words, 'config', '-q'], env, effects.signal, effects.worktreePath);

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { milliseconds } from '../config/duration.ts';
-import { standing } from '../files/inside.ts';
-import { errorCode, Failure } from '../outcome.ts';
-import { duration, runCommand } from '../steps/run-command.ts';
-import { type Address, addressOf, claimOn, type Origin, ownName, parseAddress, serverName } from './address.ts';
+import { milliseconds } from '../../config/duration.ts';
+import { standing } from '../../files/inside.ts';
+import { errorCode, Failure } from '../../outcome.ts';
+import { duration, runCommand } from '../../steps/run-command.ts';
+import { type Address, addressOf, claimOn, type Origin, ownName, parseAddress, serverName } from '../address.ts';
+import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from '../resource.ts';
+import { dumpAndLoad, runSqlFile } from './copy.ts';
 import { describeDatabase, ENGINE, MAX_NAME_BYTES, type PostgresOptions, SPARE_BYTES } from './postgres.ts';
-import { dumpAndLoad, runSqlFile } from './postgres-copy.ts';
 import {
   atServer,
   CANCELLED,
@@ -24,9 +25,8 @@ import {
   openServer,
   type Server,
   TAKEN,
-} from './postgres-server.ts';
-import { dropUnusedTemplate, locale, templateClaim, templateName, withTemplate } from './postgres-template.ts';
-import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from './resource.ts';
+} from './server.ts';
+import { dropUnusedTemplate, locale, templateClaim, templateName, withTemplate } from './template.ts';
 
 /** Below this, copying through the write-ahead log is faster than copying files with a checkpoint before and after (measured). */
 const WAL_LOG_BELOW = 30_000_000;

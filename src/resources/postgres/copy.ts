@@ -1,9 +1,9 @@
 import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { errorMessage, Failure } from '../outcome.ts';
-import type { Address } from './address.ts';
-import { programEnvironment, type Server } from './postgres-server.ts';
+import { errorMessage, Failure } from '../../outcome.ts';
+import type { Address } from '../address.ts';
+import { programEnvironment, type Server } from './server.ts';
 
 /** How to start one of PostgreSQL's programs. */
 interface Program {

@@ -1,7 +1,7 @@
 // Generated from presets/*.yaml by `npm run schema`.
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are the shell's
 // biome-ignore-all format: as JSON has it
-import type { Preset } from './command-recipe.ts';
+import type { Preset } from './recipe.ts';
 
 /** The presets as their files have them, by name. */
 export const PRESETS = {

@@ -1,10 +1,10 @@
-import { Failure } from '../outcome.ts';
-import { endLeftover } from '../steps/process-group.ts';
-import { claimOn } from './address.ts';
-import { claimedDatabases, derivedFrom, whose } from './database.ts';
-import { ownerAddress } from './mysql-names.ts';
-import { drop, endSessions, NO_GRANT, NOT_THERE, quotedPattern, Refusal, type Server, withServer } from './mysql-server.ts';
-import type { DestroyEffects } from './resource.ts';
+import { Failure } from '../../outcome.ts';
+import { endLeftover } from '../../steps/process-group.ts';
+import { claimOn } from '../address.ts';
+import { claimedDatabases, derivedFrom, whose } from '../database.ts';
+import type { DestroyEffects } from '../resource.ts';
+import { ownerAddress } from './names.ts';
+import { drop, endSessions, NO_GRANT, NOT_THERE, quotedPattern, Refusal, type Server, withServer } from './server.ts';
 
 /** Drops what the journal says was made, and what test runners derived from it. @throws {Failure} when it cannot be proven to be ours */
 export async function destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void> {

@@ -1,5 +1,5 @@
-import { Failure } from '../outcome.ts';
-import { MARK } from './compose-generate.ts';
+import { Failure } from '../../outcome.ts';
+import { MARK } from './generate.ts';
 
 /** Where a Docker engine is, as the ledger knows it; nothing here is secret. */
 export interface EngineAddress {

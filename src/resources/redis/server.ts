@@ -3,15 +3,15 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { claimedNames, reservedPorts } from '../ledger/claims.ts';
-import { readIfThere, removeIfThere, writeTemporary } from '../ledger/document.ts';
-import { isRunning, isRunningHere, markProcess, type ProcessMark } from '../ledger/process.ts';
-import { openStateDir } from '../ledger/state-dir.ts';
-import { Failure } from '../outcome.ts';
-import { listeningPorts } from '../slot.ts';
-import { endGroup } from '../steps/process-group.ts';
-import { connected, type RedisTarget } from './redis-connection.ts';
-import type { DestroyEffects, ResourceEffects } from './resource.ts';
+import { claimedNames, reservedPorts } from '../../ledger/claims.ts';
+import { readIfThere, removeIfThere, writeTemporary } from '../../ledger/document.ts';
+import { isRunning, isRunningHere, markProcess, type ProcessMark } from '../../ledger/process.ts';
+import { openStateDir } from '../../ledger/state-dir.ts';
+import { Failure } from '../../outcome.ts';
+import { listeningPorts } from '../../slot.ts';
+import { endGroup } from '../../steps/process-group.ts';
+import type { DestroyEffects, ResourceEffects } from '../resource.ts';
+import { connected, type RedisTarget } from './connection.ts';
 
 /** Below the ports that systems give to outgoing connections, and above those that projects have. */
 const FIRST_PORT = 27_100;

@@ -1,28 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { milliseconds } from '../config/duration.ts';
-import { standing } from '../files/inside.ts';
-import type { ProcessMark } from '../ledger/process.ts';
-import { Failure } from '../outcome.ts';
-import { endLeftover } from '../steps/process-group.ts';
-import { runCommand } from '../steps/run-command.ts';
-import { type Address, claimOn, type Origin } from './address.ts';
-import { derivedFrom, markOf, type Seen, whose } from './database.ts';
-import { findClients } from './mysql-clients.ts';
-import { addressIn, candidates, literalAdmin, type MysqlOptions, named, ownerAddress, unlearnt } from './mysql-names.ts';
-import {
-  ALREADY_THERE,
-  asksForRights,
-  drop,
-  endSessions,
-  quoted,
-  quotedPattern,
-  Refusal,
-  type Server,
-  withServer,
-} from './mysql-server.ts';
-import { copyDatabase, loadFile, type Transfer } from './mysql-transfer.ts';
-import type { Created, ResolvedResource, ResourceEffects } from './resource.ts';
+import { milliseconds } from '../../config/duration.ts';
+import { standing } from '../../files/inside.ts';
+import type { ProcessMark } from '../../ledger/process.ts';
+import { Failure } from '../../outcome.ts';
+import { endLeftover } from '../../steps/process-group.ts';
+import { runCommand } from '../../steps/run-command.ts';
+import { type Address, claimOn, type Origin } from '../address.ts';
+import { derivedFrom, markOf, type Seen, whose } from '../database.ts';
+import type { Created, ResolvedResource, ResourceEffects } from '../resource.ts';
+import { findClients } from './clients.ts';
+import { addressIn, candidates, literalAdmin, type MysqlOptions, named, ownerAddress, unlearnt } from './names.ts';
+import { ALREADY_THERE, asksForRights, drop, endSessions, quoted, quotedPattern, Refusal, type Server, withServer } from './server.ts';
+import { copyDatabase, loadFile, type Transfer } from './transfer.ts';
 
 /** What is being made, and with what. */
 interface Making {

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { milliseconds } from '../config/duration.ts';
-import { Failure } from '../outcome.ts';
-import { tail } from '../steps/log-tail.ts';
-import { endLeftover } from '../steps/process-group.ts';
-import { runCommand } from '../steps/run-command.ts';
-import { type Output, readOutput } from './command-output.ts';
-import { ownRecipe, presetRecipe, type Recipe } from './command-recipe.ts';
-import type { Created, DestroyEffects, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from './resource.ts';
+import { milliseconds } from '../../config/duration.ts';
+import { Failure } from '../../outcome.ts';
+import { tail } from '../../steps/log-tail.ts';
+import { endLeftover } from '../../steps/process-group.ts';
+import { runCommand } from '../../steps/run-command.ts';
+import type { Created, DestroyEffects, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
+import { type Output, readOutput } from './output.ts';
+import { ownRecipe, presetRecipe, type Recipe } from './recipe.ts';
 
 /** Whatever a config's `create` makes and its `destroy` removes. */
 export const command = madeBy(ownRecipe);

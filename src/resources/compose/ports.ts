@@ -1,4 +1,4 @@
-import { Failure } from '../outcome.ts';
+import { Failure } from '../../outcome.ts';
 
 /** One entry of a service's `ports:`. */
 export interface PortEntry {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { errorCode, Failure } from '../outcome.ts';
-import { isOnThisMachine } from './address.ts';
-import type { RedisAddress } from './redis-url.ts';
+import { errorCode, Failure } from '../../outcome.ts';
+import { isOnThisMachine } from '../address.ts';
+import type { RedisAddress } from './url.ts';
 
 /** How long a server may take to answer, in milliseconds. To empty a large database takes it a while. */
 const ANSWER_MS = 30_000;

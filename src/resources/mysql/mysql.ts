@@ -1,11 +1,11 @@
-import { Failure } from '../outcome.ts';
-import { ownName, serverName, sourceAddress } from './address.ts';
-import { whose } from './database.ts';
-import { create } from './mysql-create.ts';
-import { destroy } from './mysql-destroy.ts';
-import { addressIn, ENGINE, LEARNT, MAX_NAME_BYTES, type MysqlOptions, named, SPARE_BYTES } from './mysql-names.ts';
-import { withServer } from './mysql-server.ts';
-import type { ResourceContext, ResourceType } from './resource.ts';
+import { Failure } from '../../outcome.ts';
+import { ownName, serverName, sourceAddress } from '../address.ts';
+import { whose } from '../database.ts';
+import type { ResourceContext, ResourceType } from '../resource.ts';
+import { create } from './create.ts';
+import { destroy } from './destroy.ts';
+import { addressIn, ENGINE, LEARNT, MAX_NAME_BYTES, type MysqlOptions, named, SPARE_BYTES } from './names.ts';
+import { withServer } from './server.ts';
 
 const SYSTEM = ['mysql', 'information_schema', 'performance_schema', 'sys'];
 

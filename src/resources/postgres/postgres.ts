@@ -1,6 +1,6 @@
-import { type Address, type Engine, ownName, partVariables, serverName, sourceAddress } from './address.ts';
-import type { ResolvedResource, ResourceType } from './resource.ts';
-import type { ResourceOptions } from './schemas.ts';
+import { type Address, type Engine, ownName, partVariables, serverName, sourceAddress } from '../address.ts';
+import type { ResolvedResource, ResourceType } from '../resource.ts';
+import type { ResourceOptions } from '../schemas.ts';
 
 export type PostgresOptions = ResourceOptions<'postgres'>;
 
@@ -37,9 +37,9 @@ export const postgres: ResourceType<PostgresOptions> = {
     const made = { server, source, origin: JSON.stringify(origin), ...(admin && { admin: JSON.stringify(admin) }) };
     return describeDatabase(options, context.name, address, kept ?? wanted, made);
   },
-  intact: async (_options, resolved, { worktreeId }) => (await import('./postgres-make.ts')).isThere(resolved, worktreeId),
-  create: async (options, resolved, effects) => (await import('./postgres-make.ts')).make(options, resolved, effects),
-  destroy: async (made, effects) => (await import('./postgres-make.ts')).destroy(made, effects),
+  intact: async (_options, resolved, { worktreeId }) => (await import('./make.ts')).isThere(resolved, worktreeId),
+  create: async (options, resolved, effects) => (await import('./make.ts')).make(options, resolved, effects),
+  destroy: async (made, effects) => (await import('./make.ts')).destroy(made, effects),
 };
 
 /** What the worktree's database is by one of the names that it can have. `address` is the source's. */

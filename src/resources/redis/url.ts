@@ -1,5 +1,5 @@
-import { Failure } from '../outcome.ts';
-import { type Address, parseAddress, serverName } from './address.ts';
+import { Failure } from '../../outcome.ts';
+import { type Address, parseAddress, serverName } from '../address.ts';
 
 export const REDIS_PORT = 6379;
 /** As `address.ts` asks for them: without what follows a `+`. */

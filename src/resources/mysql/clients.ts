@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { Failure } from '../outcome.ts';
-import { type Address, isOnThisMachine, serverName } from './address.ts';
-import { type ServerKind, socketOf } from './mysql-server.ts';
+import { Failure } from '../../outcome.ts';
+import { type Address, isOnThisMachine, serverName } from '../address.ts';
+import { type ServerKind, socketOf } from './server.ts';
 
 /** The server's own programs: the pair that dumps and loads, from one maker. */
 export interface Clients {

@@ -1,7 +1,7 @@
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import { errorMessage, Failure } from '../outcome.ts';
-import { type Address, serverName } from './address.ts';
-import type { Seen } from './database.ts';
+import { errorMessage, Failure } from '../../outcome.ts';
+import { type Address, serverName } from '../address.ts';
+import type { Seen } from '../database.ts';
 
 /** How long a statement waits for another session's lock, in seconds. The server's default is a day, or a year. */
 const LOCK_WAIT_S = 8;

@@ -1,10 +1,10 @@
-import { Failure } from '../outcome.ts';
-import { partVariables, sourceAddress } from './address.ts';
-import { giveIndexBack, type IndexWish, isIndexIntact, madeIndex, takeIndex } from './redis-index.ts';
-import { endServer, isServerIntact, type ServerWish, startServer } from './redis-server.ts';
-import { indexesIn, REDIS, type RedisAddress, redisAddress } from './redis-url.ts';
-import type { ResolvedResource, ResourceContext, ResourceType } from './resource.ts';
-import type { ResourceOptions } from './schemas.ts';
+import { Failure } from '../../outcome.ts';
+import { partVariables, sourceAddress } from '../address.ts';
+import type { ResolvedResource, ResourceContext, ResourceType } from '../resource.ts';
+import type { ResourceOptions } from '../schemas.ts';
+import { giveIndexBack, type IndexWish, isIndexIntact, madeIndex, takeIndex } from './logical.ts';
+import { endServer, isServerIntact, type ServerWish, startServer } from './server.ts';
+import { indexesIn, REDIS, type RedisAddress, redisAddress } from './url.ts';
 
 type Options = ResourceOptions<'redis'>;
 

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import os from 'node:os';
-import { claimedNames } from '../ledger/claims.ts';
-import { openStateDir } from '../ledger/state-dir.ts';
-import { Failure } from '../outcome.ts';
-import { type Address, claimOn, ownName } from './address.ts';
+import { claimedNames } from '../../ledger/claims.ts';
+import { openStateDir } from '../../ledger/state-dir.ts';
+import { Failure } from '../../outcome.ts';
+import { type Address, claimOn, ownName } from '../address.ts';
+import { dumpAndLoad } from './copy.ts';
 import { MAX_NAME_BYTES } from './postgres.ts';
-import { dumpAndLoad } from './postgres-copy.ts';
-import { atServer, dropDatabase, findDatabase, identifier, literal, type Server } from './postgres-server.ts';
+import { atServer, dropDatabase, findDatabase, identifier, literal, type Server } from './server.ts';
 
 /**
  * A copy of a source that nobody connects to, kept to clone from while the source is in use. One a source and machine, shared

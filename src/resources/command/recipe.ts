@@ -1,5 +1,5 @@
+import type { ResourceOptions } from '../schemas.ts';
 import { PRESETS } from './presets.ts';
-import type { ResourceOptions } from './schemas.ts';
 
 /** What is run for a resource: a config's own commands, or a preset's. */
 export interface Recipe {
