@@ -71,7 +71,11 @@ test.for(['v2', 'v1'] as const)(
     expect(port(a)).not.toBe(port(b));
     for (const worktree of [a, b]) {
       const env = read(worktree, '.env');
-      expect(env).toContain(`DATABASE_URL=postgres://me:secret@localhost:${Number(port(worktree)) - 18080 + 15432}/shop`);
+      const [, project = ''] = /COMPOSE_PROJECT_NAME=(.*)/.exec(env) ?? [];
+      const [database = ''] = things(project).filter((name) => /[-_]db[-_]1$/.test(name));
+      const [, published] = /:(\d+)$/.exec(engine.docker('port', database)[0] ?? '') ?? [];
+      expect(Number(published)).not.toBe(15_432);
+      expect(env).toContain(`DATABASE_URL=postgres://me:secret@localhost:${published}/shop`);
       const page = await fetch(`http://localhost:${port(worktree)}/bin/sh`, { method: 'HEAD' });
       expect(page.status).toBe(200);
       expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
