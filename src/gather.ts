@@ -4,13 +4,13 @@ import path from 'node:path';
 import type { Config } from './config/schema.ts';
 import { isTemplate, loadHandlebars } from './config/templates.ts';
 import { readEnvText } from './files/env-text.ts';
-import type { FileTask } from './files/sources.ts';
+import { type FileTask, fileTasks } from './files/sources.ts';
 import { readKept } from './git/kept.ts';
 import type { Place } from './git/worktrees.ts';
 import { readPlainIfThere } from './ledger/document.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
 import { Failure } from './outcome.ts';
-import { type PlanInput, projectName } from './plan.ts';
+import { type Plan, type PlanInput, planSetUp, projectName } from './plan.ts';
 import type { Slot } from './slot.ts';
 
 /** Reads everything that a plan is made from. */
@@ -56,6 +56,19 @@ export async function gather(
       return value;
     },
   };
+}
+
+/** The plan of a worktree by its config and what is known of it, for verbs that only look. */
+export async function planOf(
+  config: Config,
+  place: Place,
+  worktree: { path: string; branch: string | null; adminDir?: string | null },
+  names: { slug: string; slot: Slot },
+  record: WorktreeRecord | null,
+): Promise<Plan> {
+  const files = await fileTasks(config, place.repository, worktree.path);
+  const { path: root, branch, adminDir = null } = worktree;
+  return planSetUp(await gather(config, place, root, files, { ...names, branch }, record, adminDir));
 }
 
 /** The main worktree's env files, the later over the earlier. */

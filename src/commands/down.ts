@@ -1,7 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import { trackedPaths } from '../files/exclude.ts';
-import { fileTasks } from '../files/sources.ts';
-import { gather } from '../gather.ts';
+import { planOf } from '../gather.ts';
 import { keepNothing } from '../git/kept.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
 import { claimsOf, type WorktreeClaims } from '../ledger/claims.ts';
@@ -9,9 +8,10 @@ import { type Journal, openJournal } from '../ledger/journal.ts';
 import type { Ownership } from '../ledger/owner.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
 import { Failure } from '../outcome.ts';
-import { planSetUp, variablesNow } from '../plan.ts';
+import { resolvedNow } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { factsOf, logsFolder, own, type Registered, register, requireConfig } from '../set-up.ts';
+import type { Slot } from '../slot.ts';
 import { duration } from '../steps/run-command.ts';
 import { destroyResources, releasePorts, runTeardown, withdrawFiles } from '../take-down.ts';
 import { interruptible } from './interrupt.ts';
@@ -112,7 +112,7 @@ export async function tearDown(
   const slot = { slot: record.slot ?? 0, ports: record.ports };
   const facts = factsOf({ project: record.project, slug: record.slug, slot }, place, worktree);
   const config = await requireConfig(worktree.path, place.repository.main).catch(onlyBugs);
-  const variables = config ? await variablesOf(config, place, worktree, record.slug, slot, record).catch(() => ({})) : {};
+  const variables = config ? await variablesKnown(config, place, worktree, record, slot) : {};
   return runTeardown({ journal, report, signal, facts, variables, logs: logsFolder(place.repository.commonDir, worktreeId) });
 }
 
@@ -122,26 +122,18 @@ function onlyBugs(error: unknown): null {
   throw error;
 }
 
-/** A worktree's variables by its config and its slot. */
-export async function variablesOf(
+/** A resource whose value is not known any more is no reason to leave what runs running. */
+async function variablesKnown(
   config: Config,
   place: Place,
-  worktree: Pick<Worktree, 'path' | 'branch'> & { adminDir?: string | null },
-  slug: string,
-  slot: { slot: number; ports: Record<string, number> },
-  record: WorktreeRecord | null,
+  worktree: Worktree,
+  record: WorktreeRecord,
+  slot: Slot,
 ): Promise<Record<string, string>> {
-  return variablesNow(
-    planSetUp(
-      await gather(
-        config,
-        place,
-        worktree.path,
-        await fileTasks(config, place.repository, worktree.path),
-        { slug, slot, branch: worktree.branch },
-        record,
-        worktree.adminDir ?? null,
-      ),
-    ),
-  );
+  try {
+    const plan = await planOf(config, place, worktree, { slug: record.slug, slot }, record);
+    return plan.known(resolvedNow(plan)).variables;
+  } catch (error) {
+    return onlyBugs(error) ?? {};
+  }
 }

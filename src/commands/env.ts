@@ -1,13 +1,12 @@
 import type { Config, ResourceSpec } from '../config/schema.ts';
 import { quoteForAll, quoteForShell } from '../files/quote.ts';
-import { readMainEnv } from '../gather.ts';
+import { planOf, readMainEnv } from '../gather.ts';
 import { git } from '../git/git.ts';
 import { findPlace } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
-import { projectName, resourceType } from '../plan.ts';
+import { projectName, resourceType, variablesNow } from '../plan.ts';
 import { factsOf } from '../set-up.ts';
 import type { CommandFacts } from '../steps/environment.ts';
-import { variablesOf } from './down.ts';
 import { configOf, findTarget, recordOf } from './target.ts';
 
 /** The variables of a worktree and what its commands are told. */
@@ -44,7 +43,7 @@ export async function environmentOf(argument: string | undefined, verb: string):
     const slot = { slot: 0, ports };
     const { main: mainPath, commonDir, bare } = place.repository;
     const facts = factsOf({ project: projectName(config, mainPath, commonDir, bare), slug: 'main', slot }, place, main);
-    return { variables: await variablesOf(config, place, main, 'main', slot, null), facts };
+    return { variables: variablesNow(await planOf(config, place, main, { slug: 'main', slot }, null)), facts };
   }
   const target = await findTarget(argument, verb);
   const record = recordOf(target.place.repository.commonDir, target.worktree);
@@ -55,7 +54,7 @@ export async function environmentOf(argument: string | undefined, verb: string):
   const missing = Object.entries(config.resources).find(([name, spec]) => spec.type === 'port' && record.ports[name] === undefined);
   if (missing) throw new Failure(`\`${missing[0]}\` is new in the config, and this worktree has none yet. Run \`git coppice up\`.`);
   return {
-    variables: await variablesOf(config, target.place, target.worktree, record.slug, slot, record),
+    variables: variablesNow(await planOf(config, target.place, target.worktree, { slug: record.slug, slot }, record)),
     facts: factsOf({ project: record.project, slug: record.slug, slot }, target.place, target.worktree),
   };
 }

@@ -1,12 +1,11 @@
 import type { Config } from '../config/schema.ts';
-import { fileTasks } from '../files/sources.ts';
-import { gather } from '../gather.ts';
+import { planOf } from '../gather.ts';
 import { git } from '../git/git.ts';
 import { findPlace, type Worktree } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
-import { type Plan, planSetUp, resolvedNow } from '../plan.ts';
+import { type Plan, resolvedNow } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, proposeSlot, proposeSlug } from '../slot.ts';
@@ -70,20 +69,7 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
     known ??
     proposeSlot({ state: openStateDir(), commonDir, repository: readRepositoryId(commonDir) ?? '', branch: worktree.branch, config });
   const slug = record?.slug || proposeSlug(worktree.branch, worktree.path);
-  printPlan(
-    planSetUp(
-      await gather(
-        config,
-        place,
-        worktree.path,
-        await fileTasks(config, place.repository, worktree.path),
-        { slug, slot, branch: worktree.branch },
-        record,
-        worktree.adminDir,
-      ),
-    ),
-    report,
-  );
+  printPlan(await planOf(config, place, worktree, { slug, slot }, record), report);
   return 0;
 }
 

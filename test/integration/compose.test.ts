@@ -45,8 +45,14 @@ function composeClaims(world: World): string[] {
 test('without Docker a worktree has its name, ports and files, other variables follow, and down gives all of it back', async () => {
   const world = makeWorld();
   const { main, port } = await shop(world);
-  const added = await Promise.all([add(world, main, 'a', 'feature/a'), add(world, main, 'b')]);
-  for (const { code, stderr } of added) expect(code, stderr).toBe(0);
+  for (const [name, branch] of [
+    ['a', 'feature/a'],
+    ['b', 'b'],
+  ] as const) {
+    const { code, stderr } = await add(world, main, name, branch);
+    expect(code, stderr).toBe(0);
+    expect(stderr).not.toContain('still shared');
+  }
   const [a, b] = ['a', 'b'].map((name) => variables(path.join(world.root, name)));
   expect([a?.COMPOSE_PROJECT_NAME, b?.COMPOSE_PROJECT_NAME]).toEqual(['shop-feature-a', 'shop-b']);
   expect(new Set([a?.DB_PORT, b?.DB_PORT, String(port)]).size).toBe(3);
@@ -58,7 +64,6 @@ test('without Docker a worktree has its name, ports and files, other variables f
   expect(generated.startsWith(world.state)).toBe(true);
   expect(fs.statSync(generated).mode & 0o777).toBe(0o600);
   expect(await world.git(path.join(world.root, 'a'), 'status', '--porcelain')).toBe('');
-  expect(added[0]?.stderr).not.toContain('still shared');
   expect(composeClaims(world)).toEqual(['compose-shop-b', 'compose-shop-feature-a', `port-${a?.DB_PORT}`, `port-${b?.DB_PORT}`].sort());
   const down = await world.coppice(path.join(world.root, 'a'), 'down');
   expect(down.code, down.stderr).toBe(0);
@@ -125,4 +130,30 @@ test.for([
   const { main } = await shop(world, 'resources: { COMPOSE_PROJECT_NAME: compose }\n', { 'compose.yaml': text });
   const added = await add(world, main, 'a');
   expect([added.code, added.stderr]).toEqual([1, expect.stringMatching(message)]);
+});
+
+test('the example: every host port moves, names are free, and what names a port follows', async () => {
+  const world = makeWorld();
+  world.env.PATH = bin;
+  const files = ['compose.yaml', 'worktree.config.yaml', '.env.example'];
+  const committed = Object.fromEntries(files.map((name) => [name, read('examples/compose', name)]));
+  const main = await world.repository(
+    'shop',
+    { '.gitignore': '.env\n/worktree.config.local.yaml\n', ...committed },
+    { '.env': read('examples/compose/.env.example') },
+  );
+  // Without an engine nothing can be started; what is generated needs none.
+  fs.writeFileSync(path.join(main, 'worktree.config.local.yaml'), 'resources: { COMPOSE_PROJECT_NAME: { up: false } }\n');
+  const { code, stderr } = await add(world, main, 'a');
+  expect(code, stderr).toBe(0);
+  const env = variables(path.join(world.root, 'a'));
+  const moved = (value: string | undefined) => Number(/:(\d+)(?:\/|$)/.exec(value ?? '')?.[1]);
+  const ports = [moved(env.DATABASE_URL), moved(env.SMTP_URL), moved(env.MAIL_UI)];
+  for (const [index, port] of [5432, 1025, 8025].entries()) expect(ports[index]).toBeGreaterThan(port);
+  const generated = read((env.COMPOSE_FILE ?? '').split(':')[1] ?? '');
+  for (const port of ports) expect(generated).toContain(`"${port}:`);
+  expect(generated.match(/container_name: !reset null/g)).toHaveLength(2);
+  expect(stderr).toMatch(/http:\/\/localhost:80[89]\d/);
+  const down = await world.coppice(path.join(world.root, 'a'), 'down');
+  expect(down.code, down.stderr).toBe(0);
 });

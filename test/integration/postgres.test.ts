@@ -1,7 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
 import { freePort } from '../fixtures/servers/free-port.ts';
 import { startPostgres } from '../fixtures/servers/postgres.ts';
@@ -467,3 +470,92 @@ test('a server that dies in the middle of a copy: the set-up fails with a senten
   await giveBack(world, main);
   expect(await added()).toEqual([]);
 });
+
+test('a server that is too old, and one whose disk is full, are told in a sentence', async () => {
+  const world = makeWorld();
+  const port = await freePort();
+  const old = startOldServer(port);
+  onTestFinished(() => void old.close());
+  const main = await shop(world, `postgres://me@localhost:${port}/shop`);
+  const refused = await add(world, main, 'a');
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('is version 10; 11 or later is needed')]);
+
+  const disk = smallDisk(60);
+  sources.push('full');
+  await server.sql('postgres', `create tablespace small location '${disk.folder}'`);
+  await server.sql('postgres', 'create database "full" tablespace small');
+  await server.sql('full', "create table item as select repeat('z', 900) as z from generate_series(1, 25000)");
+  fs.writeFileSync(path.join(main, '.env'), `DATABASE_URL=${server.url('full')}\n`);
+  const full = await world.coppice(refused.worktree, 'up');
+  expect([full.code, full.stderr]).toEqual([1, expect.stringMatching(/The disk of PostgreSQL at .* is full/)]);
+  disk.grow(400);
+  const up = await world.coppice(refused.worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  await giveBack(world, main);
+  await server.sql('postgres', 'drop database "full"');
+  await server.sql('postgres', 'drop tablespace small');
+});
+
+/** A disk of so many megabytes, for the server. Needs root, as in CI. */
+function smallDisk(megabytes: number): { folder: string; grow(megabytes: number): void } {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-disk-'));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'coppice-test', root]);
+  onTestFinished(() => {
+    execFileSync('umount', ['-l', root]);
+    fs.rmdirSync(root);
+  });
+  const folder = path.join(root, 'space');
+  fs.mkdirSync(folder);
+  fs.chownSync(folder, 65_534, 65_534);
+  return { folder, grow: (size) => void execFileSync('mount', ['-o', `remount,size=${size}m`, root]) };
+}
+
+/** What a PostgreSQL 10 says of itself, which cannot be had any more: the protocol's answers to the first question. */
+function startOldServer(port: number): net.Server {
+  const message = (type: string, body: Buffer) => {
+    const head = Buffer.alloc(5);
+    head.write(type);
+    head.writeInt32BE(body.length + 4, 1);
+    return Buffer.concat([head, body]);
+  };
+  const text = (...parts: string[]) => Buffer.from(parts.map((part) => `${part}\0`).join(''));
+  const values = ['100023', '1', 'me', 'f', 't'];
+  const names = ['version', 'pid', 'name', 'superuser', 'createdb'];
+  const types = [23, 23, 25, 16, 16];
+  const field = (name: string, index: number) => {
+    const rest = Buffer.alloc(18);
+    rest.writeInt32BE(types[index] ?? 25, 6);
+    return Buffer.concat([text(name), rest]);
+  };
+  const count = (number: number) => {
+    const bytes = Buffer.alloc(2);
+    bytes.writeInt16BE(number);
+    return bytes;
+  };
+  const cell = (value: string) => {
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(value.length);
+    return Buffer.concat([length, Buffer.from(value)]);
+  };
+  const ready = message('Z', Buffer.from('I'));
+  const row = Buffer.concat([
+    message('1', Buffer.alloc(0)),
+    message('2', Buffer.alloc(0)),
+    message('T', Buffer.concat([count(5), ...names.map(field)])),
+    message('D', Buffer.concat([count(5), ...values.map(cell)])),
+    message('C', text('SELECT 1')),
+    ready,
+  ]);
+  return net
+    .createServer((socket) => {
+      let greeted = false;
+      socket.on('error', () => {});
+      socket.on('data', (data) => {
+        if (!greeted) socket.write(Buffer.concat([message('R', Buffer.alloc(4)), message('S', text('server_version', '10.23')), ready]));
+        // Sync ends each question.
+        else if (data.includes(Buffer.from([0x53, 0, 0, 0, 4]))) socket.write(row);
+        greeted = true;
+      });
+    })
+    .listen(port, '127.0.0.1');
+}

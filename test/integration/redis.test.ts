@@ -462,3 +462,29 @@ describe('killed after a journal entry', () => {
     expect(records(world)).toEqual([]);
   });
 });
+
+test('200 databases of others on one server, marked and unmarked, keep every key', async () => {
+  const world = makeWorld();
+  const server = await startRedis(['databases 256']);
+  for (let index = 0; index <= 200; index += 1)
+    server.cli(
+      index,
+      index % 2 === 0
+        ? ['SET', 'key', 'theirs']
+        : ['SET', 'coppice:worktree', `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`],
+    );
+  const before = server.keys();
+  const main = await world.repository(
+    'shop',
+    { 'worktree.config.yaml': 'resources: { REDIS_URL: redis }\n', '.gitignore': '.env\n' },
+    { '.env': `REDIS_URL=${server.url}/0\n` },
+  );
+  const added = await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  expect(added.code, added.stderr).toBe(0);
+  expect(read(world.root, 'a/.env')).toBe(`REDIS_URL=${server.url}/201\n`);
+  server.cli(201, ['SET', 'ours', 'x']);
+  await world.git(main, 'worktree', 'remove', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect(gc.code, gc.stderr).toBe(0);
+  expect(server.keys()).toEqual(before);
+});

@@ -161,9 +161,7 @@ async function copy(making: Making, from: DatabaseRow): Promise<string> {
   if (!effects.claim(templateClaim(server.name, name, effects.worktreeId)))
     throw new Error('a claim that only this worktree can have was refused');
   const input = { server, address, source: { name: source, oid: from.oid }, maxAgeMs: milliseconds(options.refresh), signal };
-  const { madeAt } = await withTemplate(input, ({ name: template }) =>
-    server.run(`create database ${identifier(temporary)} template ${identifier(template)}${strategy(server, from.bytes)}`),
-  );
+  const { madeAt } = await withTemplate(input, ({ name: template }) => createFrom(template, making, from.bytes));
   return `a clone of ${source} as it was ${ago(madeAt)}`;
 }
 
@@ -177,11 +175,12 @@ function ago(time: Date): string {
  * watches for them, and calls it off.
  * @returns whether it was cloned; false when the source was not idle after all
  */
-async function copied({ server, address, source, temporary }: Making, { bytes }: DatabaseRow): Promise<boolean> {
+async function copied(making: Making, { bytes }: DatabaseRow): Promise<boolean> {
+  const { server, address, source } = making;
   const over = new AbortController();
   const watching = callOffWhenBusy(server, address, source, over.signal);
   try {
-    await server.run(`create database ${identifier(temporary)} template ${identifier(source)}${strategy(server, bytes)}`);
+    await createFrom(source, making, bytes);
     return true;
   } catch (error) {
     if ([IN_USE, CANCELLED].includes(errorCode(error) ?? '')) return false;
@@ -220,9 +219,33 @@ function pause(ms: number, over: AbortSignal): Promise<boolean> {
   });
 }
 
-function strategy({ version }: Server, bytes: number): string {
-  if (version < 150_000) return '';
-  return bytes < WAL_LOG_BELOW ? ' strategy wal_log' : ' strategy file_copy';
+/**
+ * From PostgreSQL 18 the server can let the filesystem share the files' blocks, which takes no time and no room; where the
+ * filesystem cannot, that is slower. Who may not see the data directory, or is on another machine, copies.
+ */
+async function canShareBlocks(server: Server): Promise<boolean> {
+  if (server.version < 180_000) return false;
+  const [row] = await server.rows<{ setting: string }>("select setting from pg_settings where name = 'data_directory'");
+  if (!row?.setting) return false;
+  try {
+    return SHARING_FILESYSTEMS.has(fs.statfsSync(row.setting).type);
+  } catch (error) {
+    // In a container, or another user's alone.
+    if (errorCode(error) === undefined) throw error;
+    return false;
+  }
+}
+
+/** XFS and btrfs, by statfs(2). */
+const SHARING_FILESYSTEMS = new Set([0x58465342, 0x9123683e]);
+
+async function createFrom(template: string, { server, temporary }: Making, bytes: number): Promise<void> {
+  let strategy = '';
+  if (await canShareBlocks(server)) {
+    await server.run('set file_copy_method to clone');
+    strategy = ' strategy file_copy';
+  } else if (server.version >= 150_000) strategy = bytes < WAL_LOG_BELOW ? ' strategy wal_log' : ' strategy file_copy';
+  await server.run(`create database ${identifier(temporary)} template ${identifier(template)}${strategy}`);
 }
 
 /** What `ALTER DATABASE … SET` has set: a clone does not bring it along. */
