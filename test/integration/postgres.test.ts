@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -215,6 +215,13 @@ test('who is not the owner clones by reading; `admin:` makes what the app may no
   expect(up.code, up.stderr).toBe(0);
   const owner = "select pg_get_userbyid(datdba) as owner from pg_database where datname = 'owned__b'";
   expect(await server.sql('postgres', owner)).toEqual([{ owner: 'app' }]);
+  // Of a clone, who owns the source.
+  await server.sql('postgres', 'alter database owned owner to app');
+  writeFiles(main, { 'worktree.config.local.yaml': 'resources: { DATABASE_URL: { admin: "{{main.env.ADMIN_URL}}" } }\n' });
+  const clone = await add(world, main, 'c');
+  expect(clone.code, clone.stderr).toBe(0);
+  expect(await server.sql('postgres', owner.replace('owned__b', 'owned__c'))).toEqual([{ owner: 'app' }]);
+  await server.sql('postgres', 'alter database owned owner to boss');
   await giveBack(world, main);
   await server.sql('owned', 'drop owned by maker');
   await server.sql('postgres', 'drop role app; drop role maker');
@@ -559,3 +566,28 @@ function startOldServer(port: number): net.Server {
     })
     .listen(port, '127.0.0.1');
 }
+
+test('a migration that is open in the source is not waited for; Ctrl-C ends a copy', async () => {
+  const world = makeWorld();
+  await source('locked');
+  await server.sql('locked', "insert into item (name) select repeat('y', 500) from generate_series(1, 60000)");
+  const main = await shop(world, server.url('locked'), 'resources: { DATABASE_URL: { type: postgres, refresh: 1ms } }\n');
+  const migration = await session('locked');
+  await migration.query('begin; lock table item in access exclusive mode');
+  const refused = await add(world, main, 'a');
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('Another session locks tables of locked')]);
+  await migration.query('rollback');
+
+  const copying = spawn(process.execPath, [CLI, 'up'], { cwd: refused.worktree, env: world.env, detached: true, stdio: 'ignore' });
+  const ended = new Promise((resolve) => copying.on('close', resolve));
+  const copies = "select 1 from pg_stat_activity where application_name = 'coppice' and query like 'COPY%'";
+  await until(async () => (await server.sql('postgres', copies)).length > 0, 'the copy');
+  process.kill(-(copying.pid ?? 0), 'SIGINT');
+  expect(await ended).toBe(130);
+  await until(async () => (await server.sql('postgres', copies)).length === 0, 'the copy to end');
+  const up = await world.coppice(refused.worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  await migration.end();
+  await giveBack(world, main);
+  expect(await added('locked__')).toEqual([]);
+});

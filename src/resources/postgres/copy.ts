@@ -23,6 +23,9 @@ const FOLDERS = [
   '/Applications/Postgres.app/Contents/Versions/*/bin',
 ];
 
+/** A migration that is open in the source holds its tables: that is not waited out. */
+const LOCK_WAIT = ['--lock-wait-timeout=10s'];
+
 /** What to load, into which database. */
 export interface Copy {
   server: Server;
@@ -48,7 +51,7 @@ export async function dumpAndLoad({ server, address, source, target, rows, signa
     env: load.env,
     stdio: ['pipe', 'ignore', 'pipe'],
   });
-  const dumping = spawn(dump.command, [...dump.args, ...own, ...(rows ? [] : ['--schema-only'])], {
+  const dumping = spawn(dump.command, [...dump.args, ...LOCK_WAIT, ...own, ...(rows ? [] : ['--schema-only'])], {
     env: dump.env,
     stdio: ['ignore', loading.stdin, 'pipe'],
   });

@@ -77,34 +77,38 @@ export async function make(options: PostgresOptions, wanted: ResolvedResource, e
   const base = { server: serverName(app), source, origin, ...(admin !== undefined && { admin }) };
   const describe = (database: string) => describeDatabase(options, name, app, database, base);
   const address = admin === undefined ? app : await administrator(base);
-  return atServer(address, async (server) => {
-    mayCreate(server);
-    // Written down whether or not it was used: a run that was killed may have begun one.
-    const template = templateName(source);
-    const mark = { ready: 'yes', system: server.system, ...(options.data === 'clone' && { template }) };
-    for (const database of candidates(wanted.made.database ?? '', source, effects.worktreeId)) {
-      identifier(database);
-      const there = await findDatabase(server, database);
-      // Made by a run that was killed before it could say so.
-      if (there?.mark === markOf(effects.worktreeId)) return { detail: describe(database).detail, resolved: describe(database), mark };
-      const claim = claimOn('database', server.name, database);
-      if (there !== null || !effects.claim(claim)) continue;
-      const temporary = `coppice_${effects.worktreeId.replaceAll('-', '')}_${shortHash(database)}`;
-      effects.intend({ ...describe(database).made, temporary, template, system: server.system });
-      await dropPassing(server, temporary);
-      const variables = describe(temporary).variables;
-      const filled = await fill({ server, address, app, source, temporary, options, effects, variables });
-      await server.run(`comment on database ${identifier(temporary)} is ${literal(markOf(effects.worktreeId))}`);
-      if (await renamed(server, temporary, database)) {
-        return { detail: `${database}, ${filled}`, resolved: describe(database), mark };
+  return atServer(
+    address,
+    async (server) => {
+      mayCreate(server);
+      // Written down whether or not it was used: a run that was killed may have begun one.
+      const template = templateName(source);
+      const mark = { ready: 'yes', system: server.system, ...(options.data === 'clone' && { template }) };
+      for (const database of candidates(wanted.made.database ?? '', source, effects.worktreeId)) {
+        identifier(database);
+        const there = await findDatabase(server, database);
+        // Made by a run that was killed before it could say so.
+        if (there?.mark === markOf(effects.worktreeId)) return { detail: describe(database).detail, resolved: describe(database), mark };
+        const claim = claimOn('database', server.name, database);
+        if (there !== null || !effects.claim(claim)) continue;
+        const temporary = `coppice_${effects.worktreeId.replaceAll('-', '')}_${shortHash(database)}`;
+        effects.intend({ ...describe(database).made, temporary, template, system: server.system });
+        await dropPassing(server, temporary);
+        const variables = describe(temporary).variables;
+        const filled = await fill({ server, address, app, source, temporary, options, effects, variables });
+        await server.run(`comment on database ${identifier(temporary)} is ${literal(markOf(effects.worktreeId))}`);
+        if (await renamed(server, temporary, database)) {
+          return { detail: `${database}, ${filled}`, resolved: describe(database), mark };
+        }
+        await dropDatabase(server, temporary);
+        effects.release(claim);
       }
-      await dropDatabase(server, temporary);
-      effects.release(claim);
-    }
-    throw new Failure(
-      `Every name that ${name} could have at ${server.name} is taken, \`${wanted.made.database}\` first. Give it another with \`name:\` in the config.`,
-    );
-  });
+      throw new Failure(
+        `Every name that ${name} could have at ${server.name} is taken, \`${wanted.made.database}\` first. Give it another with \`name:\` in the config.`,
+      );
+    },
+    effects,
+  );
 }
 
 function mayCreate({ user, name }: Server): void {
@@ -132,9 +136,11 @@ async function fill(making: Making): Promise<string> {
     );
   const filled = from === null || options.data === 'empty' ? await makeEmpty(making) : await copy(making, from);
   if (from !== null) await copySettings(server, from, temporary);
+  // Who owns a database may make tables in it: what an administrator has made is the app's.
+  const owner = from === null || options.data === 'empty' ? app.user : from.owner;
+  if (making.address !== app && owner !== '' && owner !== server.user.name)
+    await server.run(`alter database ${identifier(temporary)} owner to ${quotedRole(owner)}`);
   if (options.seed !== undefined) await seed(making, options.seed);
-  if (app.user !== '' && app.user !== server.user.name && options.data !== 'clone')
-    await server.run(`alter database ${identifier(temporary)} owner to ${quotedRole(app.user)}`);
   return filled;
 }
 

@@ -21,6 +21,8 @@ export interface Server {
   run(sql: string): Promise<void>;
   /** The process of the session at the server. */
   pid: number;
+  /** Cuts the connection: what is under way fails at once. */
+  abandon(): void;
   end(): Promise<void>;
 }
 
@@ -40,8 +42,8 @@ export interface DatabaseRow {
  * Opens a session, in `database` or else in the maintenance database: `postgres`, where there is none `template1`.
  * @throws {Failure} when the server does not answer, refuses the user, or is too old
  */
-export async function openServer(address: Address, database?: string): Promise<Server> {
-  const client = await connect(address, database);
+export async function openServer(address: Address, at: { database?: string; lockTimeoutMs?: number } = {}): Promise<Server> {
+  const client = await connect(address, at);
   const rows = async <Row>(sql: string, values: unknown[] = []) => {
     try {
       const query: QueryConfig & { queryMode: string } = { text: sql, values, queryMode: 'extended' };
@@ -69,21 +71,31 @@ export async function openServer(address: Address, database?: string): Promise<S
     pid,
     rows,
     run: async (sql) => void (await rows(sql)),
+    abandon: () => void client.connection.stream.destroy(),
     end: () => client.end(),
   };
 }
 
-/** Runs `work` in a session and ends it, whatever comes of it. */
-export async function atServer<Result>(address: Address, work: (server: Server) => Promise<Result>, database?: string): Promise<Result> {
-  const server = await openServer(address, database);
+/**
+ * Runs `work` in a session and ends it, whatever comes of it.
+ * @param at another database than the maintenance one, and what calls it off: the server may still do what it was asked for last
+ */
+export async function atServer<Result>(
+  address: Address,
+  work: (server: Server) => Promise<Result>,
+  { signal, ...at }: { database?: string; lockTimeoutMs?: number; signal?: AbortSignal } = {},
+): Promise<Result> {
+  const server = await openServer(address, at);
+  signal?.addEventListener('abort', server.abandon);
   try {
     return await work(server);
   } finally {
+    signal?.removeEventListener('abort', server.abandon);
     await server.end().catch(() => {}); // a server that died has said so to `work`
   }
 }
 
-async function connect(address: Address, database: string | undefined): Promise<Client> {
+async function connect(address: Address, { database, lockTimeoutMs = 0 }: { database?: string; lockTimeoutMs?: number }): Promise<Client> {
   const { default: pg } = await import('pg');
   const tries = database === undefined ? ['postgres', 'template1'] : [database];
   for (const name of tries) {
@@ -93,6 +105,7 @@ async function connect(address: Address, database: string | undefined): Promise<
       database: name,
       application_name: 'coppice',
       connectionTimeoutMillis: 10_000,
+      lock_timeout: lockTimeoutMs,
       ...(address.user && { user: address.user }),
       ...(address.password && { password: address.password }),
       ...encryption(address),
@@ -207,6 +220,7 @@ export async function dropPassing(server: Server, name: string): Promise<void> {
 export const TAKEN = ['42P04', '23505'];
 export const IN_USE = '55006';
 export const CANCELLED = '57014';
+export const LOCKED = '55P03';
 const MISSING = '3D000';
 const NO_RIGHT = '42501';
 

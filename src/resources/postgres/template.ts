@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import os from 'node:os';
 import { claimedNames } from '../../ledger/claims.ts';
 import { openStateDir } from '../../ledger/state-dir.ts';
-import { Failure } from '../../outcome.ts';
+import { errorCode, Failure } from '../../outcome.ts';
 import { type Address, claimOn, ownName } from '../address.ts';
 import { dumpAndLoad } from './copy.ts';
 import { MAX_NAME_BYTES } from './postgres.ts';
-import { atServer, dropDatabase, findDatabase, identifier, literal, type Server } from './server.ts';
+import { atServer, dropDatabase, findDatabase, identifier, LOCKED, literal, type Server } from './server.ts';
 
 /**
  * A copy of a source that nobody connects to, kept to clone from while the source is in use. One a source and machine, shared
@@ -95,7 +95,7 @@ export async function dropUnusedTemplate(server: Server, name: string): Promise<
 }
 
 /** The template as it is; null when it is not there, too old, or not of the source as it is now. */
-async function fresh({ server, address, source, maxAgeMs }: TemplateInput, name: string): Promise<KeptTemplate | null> {
+async function fresh({ server, address, source, maxAgeMs, signal }: TemplateInput, name: string): Promise<KeptTemplate | null> {
   const row = await findDatabase(server, name);
   if (row === null) return null;
   if (row.mark === null || !isTemplateMark(row.mark))
@@ -105,7 +105,9 @@ async function fresh({ server, address, source, maxAgeMs }: TemplateInput, name:
   const [, oid, made = '', schema] = TEMPLATE_MARK.exec(row.mark) ?? [];
   const madeAt = new Date(made);
   if (oid !== source.oid || !(Date.now() - madeAt.getTime() < maxAgeMs)) return null;
-  return schema === (await fingerprint(address, source.name)) ? { name, madeAt } : null;
+  const now = await fingerprint(address, source.name, signal);
+  // A migration that is under way has changed nothing yet.
+  return now === null || schema === now ? { name, madeAt } : null;
 }
 
 const TEMPLATE_MARK = /^coppice: a copy of the database with oid (\d+), made (\S+), schema ([0-9a-f]+)/;
@@ -118,7 +120,11 @@ async function build({ server, address, source, signal }: TemplateInput, name: s
   const target = `${name}_new`;
   await dropDatabase(server, target);
   const madeAt = new Date();
-  const schema = await fingerprint(address, source.name);
+  const schema = await fingerprint(address, source.name, signal);
+  if (schema === null)
+    throw new Failure(
+      `Another session locks tables of ${source.name}, as a migration does, so it cannot be copied. When that has ended: \`git coppice up\`.`,
+    );
   await server.run(`create database ${identifier(target)} template template0 ${await locale(server, source.name)}`);
   // What is half loaded when this fails is dropped by who builds next, or with the template.
   await dumpAndLoad({ server, address, source: source.name, target, rows: true, signal });
@@ -138,10 +144,19 @@ export async function locale(server: Server, database: string): Promise<string> 
   return row ? `encoding ${literal(row.encoding)} lc_collate ${literal(row.collate)} lc_ctype ${literal(row.ctype)}` : '';
 }
 
-/** What a source's schema is, as one value: its columns, constraints, indexes, views, functions, triggers and types. */
-async function fingerprint(address: Address, database: string): Promise<string> {
-  const [row] = await atServer(address, (server) => server.rows<{ md5: string }>(FINGERPRINT), database);
-  return row?.md5 ?? '';
+/**
+ * What a source's schema is, as one value: its columns, constraints, indexes, views, functions, triggers and types. Null when
+ * another session locks one of its tables.
+ */
+async function fingerprint(address: Address, database: string, signal: AbortSignal): Promise<string | null> {
+  try {
+    const at = { database, signal, lockTimeoutMs: 500 };
+    const [row] = await atServer(address, (server) => server.rows<{ md5: string }>(FINGERPRINT), at);
+    return row?.md5 ?? '';
+  } catch (error) {
+    if (errorCode(error) === LOCKED) return null;
+    throw error;
+  }
 }
 
 const FINGERPRINT = `
