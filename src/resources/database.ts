@@ -1,5 +1,6 @@
 import { claimedNames } from '../ledger/claims.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
+import { Failure } from '../outcome.ts';
 import { claimOn } from './address.ts';
 
 /** What tells whose a database is. A worktree's id, and a random text of its own for each that is made. */
@@ -38,6 +39,17 @@ export function whose(there: Seen, meant: Meant, worktreeId: string, holdsNothin
   if (there.comment) return there.comment === markOf(worktreeId, meant.nonce) ? 'ours' : 'foreign';
   if (meant.created === 'yes') return 'ours';
   return there.comment === null && holdsNothing ? 'ours' : 'foreign';
+}
+
+/** What `owns:` says. @throws {Failure} when a pattern would name databases of others */
+export function derivedPatterns(owns: string[], name: string): string[] {
+  for (const pattern of owns) {
+    if (!pattern.includes('{database}'))
+      throw new Failure(
+        `${name}: \`owns:\` has \`${pattern}\`, which would name databases of others. Put \`{database}\` into it: \`test_{database}*\`.`,
+      );
+  }
+  return owns;
 }
 
 /**

@@ -235,6 +235,7 @@ test('databases that a test runner derives from ours go too, those of a neighbou
     server.url('runner'),
     'resources: { DATABASE_URL: { type: postgres, owns: ["test_{database}*", "{database}-*"] } }\n',
   );
+  await server.sql('postgres', 'create database "test_runner__a_before"');
   await add(world, main, 'a');
   await add(world, main, 'ab');
   const derived = ['test_runner__a', 'test_runner__a_gw1', 'runner__a-2'];
@@ -242,7 +243,17 @@ test('databases that a test runner derives from ours go too, those of a neighbou
   for (const name of [...derived, ...neighbours]) await server.sql('postgres', `create database "${name}"`);
   await world.git(main, 'worktree', 'remove', '../a');
   expect((await world.coppice(main, 'gc')).code).toBe(0);
-  expect((await added('runner__')).sort()).toEqual(['runner__ab', ...neighbours].sort());
+  expect((await added('runner__')).sort()).toEqual(['runner__ab', 'test_runner__a_before', ...neighbours].sort());
+  await server.sql('postgres', 'drop database test_runner__a_before');
+  await giveBack(world, main);
+});
+
+test('a pattern that would name databases of others is refused', async () => {
+  const world = makeWorld();
+  await source('greedy');
+  const main = await shop(world, server.url('greedy'), 'resources: { DATABASE_URL: { type: postgres, owns: ["test_*"] } }\n');
+  const refused = await add(world, main, 'a');
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('would name databases of others')]);
   await giveBack(world, main);
 });
 

@@ -1,6 +1,6 @@
 import { Failure } from '../../outcome.ts';
 import { ownName, serverName, sourceAddress } from '../address.ts';
-import { whose } from '../database.ts';
+import { derivedPatterns, whose } from '../database.ts';
 import type { ResourceContext, ResourceType } from '../resource.ts';
 import { create } from './create.ts';
 import { destroy } from './destroy.ts';
@@ -28,7 +28,7 @@ export const mysql: ResourceType<MysqlOptions> = {
       source,
       wanted,
       origin: JSON.stringify(origin),
-      owns: JSON.stringify(patterns(options, context.name)),
+      owns: JSON.stringify(derivedPatterns(options.owns, context.name)),
       ...(admin && { admin }),
       ...Object.fromEntries(LEARNT.flatMap((key) => (before?.[key] === undefined ? [] : [[key, before[key]]]))),
     };
@@ -66,14 +66,4 @@ function adminOrigin(admin: string, server: string, context: ResourceContext): s
   if (serverName(address) !== server)
     throw new Failure(`${context.name}: \`admin:\` names the server ${serverName(address)}, and its database is on ${server}.`);
   return JSON.stringify(origin);
-}
-
-function patterns({ owns }: MysqlOptions, name: string): string[] {
-  for (const pattern of owns) {
-    if (!pattern.includes('{database}'))
-      throw new Failure(
-        `${name}: \`owns:\` has \`${pattern}\`, which would name databases of others. Put \`{database}\` into it: \`test_{database}*\`.`,
-      );
-  }
-  return owns;
 }

@@ -6,6 +6,7 @@ import { standing } from '../../files/inside.ts';
 import { errorCode, Failure } from '../../outcome.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
 import { type Address, addressOf, claimOn, type Origin, ownName, parseAddress, serverName } from '../address.ts';
+import { claimedDatabases, derivedFrom } from '../database.ts';
 import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { dumpAndLoad, runSqlFile } from './copy.ts';
 import { describeDatabase, ENGINE, MAX_NAME_BYTES, type PostgresOptions, SPARE_BYTES } from './postgres.ts';
@@ -77,38 +78,47 @@ export async function make(options: PostgresOptions, wanted: ResolvedResource, e
   const base = { server: serverName(app), source, origin, ...(admin !== undefined && { admin }) };
   const describe = (database: string) => describeDatabase(options, name, app, database, base);
   const address = admin === undefined ? app : await administrator(base);
-  return atServer(
-    address,
-    async (server) => {
-      mayCreate(server);
-      // Written down whether or not it was used: a run that was killed may have begun one.
-      const template = templateName(source);
-      const mark = { ready: 'yes', system: server.system, ...(options.data === 'clone' && { template }) };
-      for (const database of candidates(wanted.made.database ?? '', source, effects.worktreeId)) {
-        identifier(database);
-        const there = await findDatabase(server, database);
-        // Made by a run that was killed before it could say so.
-        if (there?.mark === markOf(effects.worktreeId)) return { detail: describe(database).detail, resolved: describe(database), mark };
-        const claim = claimOn('database', server.name, database);
-        if (there !== null || !effects.claim(claim)) continue;
-        const temporary = `coppice_${effects.worktreeId.replaceAll('-', '')}_${shortHash(database)}`;
-        effects.intend({ ...describe(database).made, temporary, template, system: server.system });
-        await dropPassing(server, temporary);
-        const variables = describe(temporary).variables;
-        const filled = await fill({ server, address, app, source, temporary, options, effects, variables });
-        await server.run(`comment on database ${identifier(temporary)} is ${literal(markOf(effects.worktreeId))}`);
-        if (await renamed(server, temporary, database)) {
-          return { detail: `${database}, ${filled}`, resolved: describe(database), mark };
-        }
-        await dropDatabase(server, temporary);
-        effects.release(claim);
-      }
-      throw new Failure(
-        `Every name that ${name} could have at ${server.name} is taken, \`${wanted.made.database}\` first. Give it another with \`name:\` in the config.`,
-      );
-    },
-    effects,
-  );
+  const run = async (server: Server): Promise<Created> => {
+    mayCreate(server);
+    // Of a run that was killed.
+    if (wanted.made.temporary !== undefined) await dropPassing(server, wanted.made.temporary);
+    for (const database of candidates(wanted.made.database ?? '', source, effects.worktreeId)) {
+      identifier(database);
+      const temporary = `coppice_${effects.worktreeId.replaceAll('-', '')}_${shortHash(database)}`;
+      const variables = describe(temporary).variables;
+      const making = { server, address, app, source, temporary, options, effects, variables };
+      const made = await underName(describe(database), making, wanted.made);
+      if (made !== null) return made;
+    }
+    throw new Failure(
+      `Every name that ${name} could have at ${server.name} is taken, \`${wanted.made.database}\` first. Give it another with \`name:\` in the config.`,
+    );
+  };
+  return atServer(address, run, effects);
+}
+
+/** @param before what an earlier run has written down @returns null when the name is taken */
+async function underName(is: ResolvedResource, making: Making, before: Record<string, string>): Promise<Created | null> {
+  const { server, source, temporary, options, effects } = making;
+  const { database = '' } = is.made;
+  // Written down whether or not it is used: a run that is killed may have begun one.
+  const mark = { ready: 'yes', system: server.system, ...(options.data === 'clone' && { template: templateName(source) }) };
+  const there = await findDatabase(server, database);
+  // Made by a run that was killed before it could say so.
+  if (there?.mark === markOf(effects.worktreeId))
+    return { detail: is.detail, resolved: is, mark: { ...mark, earlier: before.earlier ?? '[]' } };
+  const claim = claimOn('database', server.name, database);
+  if (there !== null || !effects.claim(claim)) return null;
+  // What could count as derived from ours, and was there before it, is not.
+  const earlier = JSON.stringify(derivedFrom(database, options.owns, await databaseNames(server), new Set()));
+  effects.intend({ ...is.made, ...mark, ready: '', earlier, temporary });
+  await dropPassing(server, temporary);
+  const filled = await fill(making);
+  await server.run(`comment on database ${identifier(temporary)} is ${literal(markOf(effects.worktreeId))}`);
+  if (await renamed(server, temporary, database)) return { detail: `${database}, ${filled}`, resolved: is, mark: { ...mark, earlier } };
+  await dropDatabase(server, temporary);
+  effects.release(claim);
+  return null;
 }
 
 function mayCreate({ user, name }: Server): void {
@@ -302,7 +312,7 @@ async function renamed(server: Server, temporary: string, database: string): Pro
 
 /** Drops what the journal says was made, when it is proven to be ours. */
 export async function destroy(made: Record<string, string>, { worktreeId, release }: DestroyEffects): Promise<void> {
-  const { database = '', temporary, template, system = '', server: name = '', owns } = made;
+  const { database = '', temporary, template, system = '', server: name = '' } = made;
   // Both are written down before anything is made.
   if (temporary === undefined && made.ready !== 'yes') return;
   await atServer(await administrator(made), async (server) => {
@@ -314,8 +324,7 @@ export async function destroy(made: Record<string, string>, { worktreeId, releas
     // A run that was ended before it had made it: what has the name now is another's.
     if (row !== null && !isOurs && made.ready === 'yes')
       throw new Failure(`\`${database}\` at ${name} bears another mark now (${row.mark}), so it is left alone.`);
-    for (const derived of await derivedNames(server, database, JSON.parse(owns ?? '[]') as string[], worktreeId))
-      await dropDatabase(server, derived);
+    if (made.ready === 'yes') for (const derived of await derivedNames(made, server)) await dropDatabase(server, derived);
     if (row !== null && isOurs) await dropDatabase(server, database);
     if (template !== undefined) {
       release(templateClaim(name, template, worktreeId));
@@ -325,31 +334,18 @@ export async function destroy(made: Record<string, string>, { worktreeId, releas
   });
 }
 
-/**
- * The databases that a test runner has made from ours. What could as well be derived from another database, whose name begins
- * with ours, is left to that one.
- */
-async function derivedNames(server: Server, database: string, owns: string[], worktreeId: string): Promise<string[]> {
-  if (owns.length === 0) return [];
-  const names = await databaseNames(server);
-  const patterns = (of: string) => owns.map((pattern) => wildcard(pattern.replaceAll('{database}', of)));
-  const longer = names.filter((name) => name !== database && name.startsWith(database)).flatMap(patterns);
-  const found: string[] = [];
-  for (const name of names) {
-    if (name === database || !patterns(database).some((pattern) => pattern.test(name)) || longer.some((pattern) => pattern.test(name)))
-      continue;
-    const mark = (await findDatabase(server, name))?.mark ?? null;
-    if (mark === null || mark === markOf(worktreeId)) found.push(name);
-  }
-  return found;
-}
-
-function wildcard(pattern: string): RegExp {
-  return new RegExp(
-    `^${pattern
-      .split('*')
-      .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-      .join('.*')}$`,
-    's',
-  );
+/** The databases that test runners have made from ours. One that bears any mark, is claimed, or was there before ours is not. */
+async function derivedNames(
+  { database = '', server: name = '', source, owns, earlier }: Record<string, string>,
+  server: Server,
+): Promise<string[]> {
+  const patterns = JSON.parse(owns ?? '[]') as string[];
+  if (patterns.length === 0) return [];
+  const before = new Set([...(JSON.parse(earlier ?? '[]') as string[]), source]);
+  const existing = (await databaseNames(server)).filter((other) => !before.has(other));
+  const claimed = claimedDatabases(name).filter((other) => other !== database);
+  const derived: string[] = [];
+  for (const other of derivedFrom(database, patterns, existing, new Set(claimed)))
+    if (((await findDatabase(server, other))?.mark ?? null) === null) derived.push(other);
+  return derived;
 }

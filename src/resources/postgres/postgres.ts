@@ -1,4 +1,5 @@
 import { type Address, type Engine, ownName, partVariables, serverName, sourceAddress } from '../address.ts';
+import { derivedPatterns } from '../database.ts';
 import type { ResolvedResource, ResourceType } from '../resource.ts';
 import type { ResourceOptions } from '../schemas.ts';
 
@@ -14,6 +15,9 @@ export const ENGINE: Engine = {
 export const SPARE_BYTES = 16;
 /** Longer names are cut silently by the server, and a cut name is another database's. */
 export const MAX_NAME_BYTES = 63;
+
+/** What only `create` knows, and a later run goes on from. */
+const LEARNT = ['ready', 'system', 'template', 'earlier', 'temporary'];
 
 /**
  * A database of the worktree's own on the server of the main worktree's.
@@ -31,11 +35,13 @@ export const postgres: ResourceType<PostgresOptions> = {
     const server = serverName(address);
     const source = address.database;
     const { before } = context;
-    const kept = before?.source === source && before.server === server ? before.database : undefined;
+    const known = before?.source === source && before.server === server ? before : null;
     const wanted =
       options.name === undefined ? ownName(source, context.slug, MAX_NAME_BYTES - SPARE_BYTES, null) : context.text(options.name);
     const made = { server, source, origin: JSON.stringify(origin), ...(admin && { admin: JSON.stringify(admin) }) };
-    return describeDatabase(options, context.name, address, kept ?? wanted, made);
+    const is = describeDatabase(options, context.name, address, known?.database ?? wanted, made);
+    const learnt = LEARNT.flatMap((key) => (known?.[key] === undefined ? [] : [[key, known[key]]]));
+    return { ...is, made: { ...is.made, ...Object.fromEntries(learnt) } };
   },
   intact: async (_options, resolved, { worktreeId }) => (await import('./make.ts')).isThere(resolved, worktreeId),
   create: async (options, resolved, effects) => (await import('./make.ts')).make(options, resolved, effects),
@@ -61,7 +67,7 @@ export function describeDatabase(
       database,
       thing: `${made.server} ${made.source} ${database}`,
       shown: `database ${database}`,
-      ...(options.owns.length > 0 && { owns: JSON.stringify(options.owns) }),
+      ...(options.owns.length > 0 && { owns: JSON.stringify(derivedPatterns(options.owns, name)) }),
     },
     source: `${made.server}/${made.source}`,
     carry:
