@@ -1,7 +1,8 @@
 import { claimedNames } from '../ledger/claims.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
-import { claimOn } from './address.ts';
+import { type Address, addressOf, claimOn, type Engine, type Origin, parseAddress } from './address.ts';
+import type { ResolvedResource } from './resource.ts';
 
 /** What tells whose a database is. A worktree's id, and a random text of its own for each that is made. */
 export function markOf(worktreeId: string, nonce: string): string {
@@ -39,6 +40,28 @@ export function whose(there: Seen, meant: Meant, worktreeId: string, holdsNothin
   if (there.comment) return there.comment === markOf(worktreeId, meant.nonce) ? 'ours' : 'foreign';
   if (meant.created === 'yes') return 'ours';
   return there.comment === null && holdsNothing ? 'ours' : 'foreign';
+}
+
+/** A database's own address, as its URL has it: with the password, which the ledger has not. */
+export function addressIn({ value }: ResolvedResource, engine: Engine): Address {
+  const address = parseAddress(value ?? '', engine.port);
+  if (address === null) throw new Error(`a resource of ${engine.title} without its URL`);
+  return address;
+}
+
+/**
+ * Who makes and drops databases, by the ledger: the one that `admin:` names, else the app's own user.
+ * @throws {Failure} when it cannot be known any more
+ */
+export function ownerAddress({ origin, admin }: Record<string, string>, engine: Engine): Promise<Address> {
+  return addressOf(JSON.parse(admin ?? origin ?? '') as Origin, engine);
+}
+
+/** The same while the config is there: a URL that stands in it without a template holds what the ledger may not. */
+export async function makerAddress(admin: string | undefined, resolved: ResolvedResource, engine: Engine): Promise<Address> {
+  if (admin === undefined) return addressIn(resolved, engine);
+  const literal = admin.includes('{{') ? null : parseAddress(admin, engine.port);
+  return literal ?? ownerAddress(resolved.made, engine);
 }
 
 /** What `owns:` says. @throws {Failure} when a pattern would name databases of others */

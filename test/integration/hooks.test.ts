@@ -51,6 +51,10 @@ describe('without a hook manager', () => {
     const again = await world.coppice(main, 'install');
     expect([again.code, again.stderr]).toEqual([0, '']);
     expect(snapshot()).toEqual(installed);
+    // As a version before wrote it.
+    await world.git(main, 'config', 'alias.coppice', '!"$(git rev-parse --git-common-dir)/coppice/launch" git');
+    expect((await world.coppice(main, 'install')).code).toBe(0);
+    expect(snapshot()).toEqual(installed);
     await world.coppice(main, 'install', '--uninstall');
     expect(snapshot()).toEqual(before);
   });

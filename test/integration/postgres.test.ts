@@ -222,6 +222,12 @@ test('who is not the owner clones by reading; `admin:` makes what the app may no
   expect(clone.code, clone.stderr).toBe(0);
   expect(await server.sql('postgres', owner.replace('owned__b', 'owned__c'))).toEqual([{ owner: 'app' }]);
   await server.sql('postgres', 'alter database owned owner to boss');
+  writeFiles(main, { 'worktree.config.local.yaml': `resources: { DATABASE_URL: { admin: "${server.url('postgres')}", data: empty } }\n` });
+  const literal = await add(world, main, 'd');
+  expect(literal.code, literal.stderr).toBe(0);
+  expect((await world.coppice(literal.worktree, 'up')).code).toBe(0);
+  writeFiles(main, { 'worktree.config.local.yaml': 'resources: { DATABASE_URL: { admin: "{{main.env.ADMIN_URL}}", data: empty } }\n' });
+  expect((await world.coppice(literal.worktree, 'up')).code).toBe(0);
   await giveBack(world, main);
   await server.sql('owned', 'drop owned by maker');
   await server.sql('postgres', 'drop role app; drop role maker');
@@ -389,6 +395,9 @@ test('a password is in no argument, output, log or file of the ledger', async ()
   await looking;
   expect(code, stderr).toBe(0);
   expect(seen).toContain('pg_dump');
+  // The config has the password, so `up` has it too, now and with an administrator's URL written out.
+  const again = await world.coppice(path.join(world.root, 'a'), 'up');
+  expect(again.code, again.stderr).toBe(0);
   const status = await world.git(main, 'coppice', 'status', '--json');
   const files = [world.state, path.join(main, '.git/coppice/logs')]
     .filter((folder) => fs.existsSync(folder))

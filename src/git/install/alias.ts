@@ -3,6 +3,8 @@ import { git } from '../git.ts';
 
 /** Works in every worktree, wherever the repository is moved to; `exec`, so that a signal to it reaches what it runs. */
 const ALIAS = '!exec "$(git rev-parse --git-common-dir)/coppice/launch" git';
+/** Any that we ever wrote: an upgrade replaces it. */
+const OURS = /^!(exec )?"\$\(git rev-parse --git-common-dir\)\/coppice\/launch" git$/;
 const KEY = 'alias.coppice';
 /** git holds a lock on its config while it writes: of many at once some fail, and try again. */
 const TRIES = 20;
@@ -11,7 +13,7 @@ const TRIES = 20;
 export async function addAlias(commonDir: string): Promise<boolean> {
   const current = await readAlias(commonDir);
   if (current === ALIAS) return false;
-  if (current !== null)
+  if (current !== null && !OURS.test(current))
     throw new Failure(`The alias \`coppice\` is taken: ${current}. Remove it with \`git config --unset ${KEY}\`, then install again.`);
   await write(commonDir, [KEY, ALIAS]);
   return true;
@@ -19,7 +21,7 @@ export async function addAlias(commonDir: string): Promise<boolean> {
 
 /** Takes the alias away, if it is ours. @returns whether it was */
 export async function removeAlias(commonDir: string): Promise<boolean> {
-  if ((await readAlias(commonDir)) !== ALIAS) return false;
+  if (!OURS.test((await readAlias(commonDir)) ?? '')) return false;
   await write(commonDir, ['--unset', KEY]);
   return true;
 }

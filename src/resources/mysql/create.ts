@@ -7,10 +7,10 @@ import { Failure } from '../../outcome.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { runCommand } from '../../steps/run-command.ts';
 import { type Address, claimOn, type Origin } from '../address.ts';
-import { derivedFrom, markOf, type Seen, whose } from '../database.ts';
+import { addressIn, derivedFrom, makerAddress, markOf, type Seen, whose } from '../database.ts';
 import type { Created, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { findClients } from './clients.ts';
-import { addressIn, candidates, literalAdmin, type MysqlOptions, named, ownerAddress, unlearnt } from './names.ts';
+import { candidates, ENGINE, type MysqlOptions, named, unlearnt } from './names.ts';
 import { ALREADY_THERE, asksForRights, drop, endSessions, quoted, quotedPattern, Refusal, type Server, withServer } from './server.ts';
 import { copyDatabase, loadFile, type Transfer } from './transfer.ts';
 
@@ -35,8 +35,8 @@ const busy = new Set<string>();
 /** Makes the database, or goes on with what an earlier run has begun. */
 export async function create(options: MysqlOptions, resolved: ResolvedResource, effects: ResourceEffects): Promise<Created> {
   const { name } = JSON.parse(resolved.made.origin ?? '') as Origin;
-  const app = addressIn(resolved);
-  const owner = options.admin === undefined ? app : (literalAdmin(options) ?? (await ownerAddress(resolved.made)));
+  const app = addressIn(resolved, ENGINE);
+  const owner = options.admin === undefined ? app : await makerAddress(options.admin, resolved, ENGINE);
   return withServer(owner, async (server) => {
     for (const database of candidates(resolved.made, effects.worktreeId, name)) {
       const is = named(database, app, unlearnt(resolved.made), options, name);

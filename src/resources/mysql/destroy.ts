@@ -1,9 +1,9 @@
 import { Failure } from '../../outcome.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { claimOn } from '../address.ts';
-import { claimedDatabases, derivedFrom, whose } from '../database.ts';
+import { claimedDatabases, derivedFrom, ownerAddress, whose } from '../database.ts';
 import type { DestroyEffects } from '../resource.ts';
-import { ownerAddress } from './names.ts';
+import { ENGINE } from './names.ts';
 import { drop, endSessions, NO_GRANT, NOT_THERE, quotedPattern, Refusal, type Server, withServer } from './server.ts';
 
 /** Drops what the journal says was made, and what test runners derived from it. @throws {Failure} when it cannot be proven to be ours */
@@ -16,7 +16,7 @@ export async function destroy(made: Record<string, string>, effects: DestroyEffe
     return;
   }
   if (made.loader !== undefined) await endLeftover(made.loader);
-  await withServer(await ownerAddress(made), async (server) => {
+  await withServer(await ownerAddress(made, ENGINE), async (server) => {
     await dropOurs(database, made, server, effects);
     for (const derived of await derivedDatabases(made, server)) await drop(server, derived);
     await takeRightsBack(made, server);

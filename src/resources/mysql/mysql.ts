@@ -1,10 +1,10 @@
 import { Failure } from '../../outcome.ts';
 import { ownName, serverName, sourceAddress } from '../address.ts';
-import { derivedPatterns, whose } from '../database.ts';
+import { addressIn, derivedPatterns, whose } from '../database.ts';
 import type { ResourceContext, ResourceType } from '../resource.ts';
 import { create } from './create.ts';
 import { destroy } from './destroy.ts';
-import { addressIn, ENGINE, LEARNT, MAX_NAME_BYTES, type MysqlOptions, named, SPARE_BYTES } from './names.ts';
+import { ENGINE, LEARNT, MAX_NAME_BYTES, type MysqlOptions, named, SPARE_BYTES } from './names.ts';
 import { withServer } from './server.ts';
 
 const SYSTEM = ['mysql', 'information_schema', 'performance_schema', 'sys'];
@@ -36,7 +36,7 @@ export const mysql: ResourceType<MysqlOptions> = {
   },
   async intact(_options, resolved, effects) {
     const { made } = resolved;
-    return withServer(addressIn(resolved), async (server) => {
+    return withServer(addressIn(resolved, ENGINE), async (server) => {
       const there = await server.find(made.database ?? '');
       return there !== null && whose(there, made, effects.worktreeId, false) === 'ours';
     });

@@ -1,4 +1,4 @@
-import { type Address, addressOf, fitName, type Origin, parseAddress, partVariables } from '../address.ts';
+import { type Address, fitName, partVariables } from '../address.ts';
 import type { ResolvedResource } from '../resource.ts';
 import type { ResourceOptions } from '../schemas.ts';
 
@@ -43,21 +43,4 @@ export function named(
 /** The names to try: the plain one, and one with a hash for when that is taken by anyone. */
 export function candidates({ database = '', wanted = '' }: Record<string, string>, worktreeId: string, name: string): string[] {
   return [...new Set([database, wanted, fitName(wanted, MAX_NAME_BYTES - SPARE_BYTES, `${worktreeId} ${name}`)])];
-}
-
-/** The resource's own address, as its URL has it. */
-export function addressIn({ value }: ResolvedResource): Address {
-  const address = parseAddress(value ?? '', ENGINE.port);
-  if (address === null) throw new Error('a resource of MySQL without its URL');
-  return address;
-}
-
-/** Who makes and drops it: the one that `admin:` names, else the app's own user. @throws {Failure} when it cannot be known any more */
-export function ownerAddress({ origin, admin }: Record<string, string>): Promise<Address> {
-  return addressOf(JSON.parse(admin ?? origin ?? '') as Origin, ENGINE);
-}
-
-/** A URL that the config has without a template holds what the ledger may not. */
-export function literalAdmin({ admin }: MysqlOptions): Address | null {
-  return admin === undefined || admin.includes('{{') ? null : parseAddress(admin, ENGINE.port);
 }

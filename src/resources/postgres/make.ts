@@ -5,8 +5,8 @@ import { milliseconds } from '../../config/duration.ts';
 import { standing } from '../../files/inside.ts';
 import { errorCode, Failure } from '../../outcome.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
-import { type Address, addressOf, claimOn, type Origin, ownName, parseAddress, serverName } from '../address.ts';
-import { claimedDatabases, derivedFrom } from '../database.ts';
+import { type Address, claimOn, fitName, type Origin } from '../address.ts';
+import { addressIn, claimedDatabases, derivedFrom, makerAddress, ownerAddress } from '../database.ts';
 import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { dumpAndLoad, runSqlFile } from './copy.ts';
 import { describeDatabase, ENGINE, MAX_NAME_BYTES, type PostgresOptions, SPARE_BYTES } from './postgres.ts';
@@ -39,15 +39,10 @@ function markOf(worktreeId: string): string {
   return `coppice worktree ${worktreeId}`;
 }
 
-/** Who makes and drops databases: `admin:`, else the app's own user. @throws {Failure} when the credentials cannot be had any more */
-function administrator({ origin = '{}', admin }: Record<string, string>): Promise<Address> {
-  return addressOf(JSON.parse(admin ?? origin) as Origin, ENGINE);
-}
-
 /** Whether the database that was made is there and ours. */
-export async function isThere({ made }: ResolvedResource, worktreeId: string): Promise<boolean> {
-  return atServer(await administrator(made), async (server) => {
-    const row = await findDatabase(server, made.database ?? '');
+export function isThere(resolved: ResolvedResource, worktreeId: string): Promise<boolean> {
+  return atServer(addressIn(resolved, ENGINE), async (server) => {
+    const row = await findDatabase(server, resolved.made.database ?? '');
     return row !== null && (row.mark === null || row.mark === markOf(worktreeId));
   });
 }
@@ -71,18 +66,17 @@ interface Making {
 
 /** Makes the database: see {@link postgres}. */
 export async function make(options: PostgresOptions, wanted: ResolvedResource, effects: ResourceEffects): Promise<Created> {
-  const { server: _server, source = '', origin = '{}', admin } = wanted.made;
-  const app = parseAddress(parseAddress(wanted.parts.url ?? '', ENGINE.port)?.withDatabase(source) ?? '', ENGINE.port);
-  if (app === null) throw new Error('a database without a URL');
+  const { server = '', source = '', origin = '{}', admin } = wanted.made;
+  const app = addressIn(wanted, ENGINE);
   const { name } = JSON.parse(origin) as Origin;
-  const base = { server: serverName(app), source, origin, ...(admin !== undefined && { admin }) };
+  const base = { server, source, origin, ...(admin !== undefined && { admin }) };
   const describe = (database: string) => describeDatabase(options, name, app, database, base);
-  const address = admin === undefined ? app : await administrator(base);
+  const address = options.admin === undefined ? app : await makerAddress(options.admin, wanted, ENGINE);
   const run = async (server: Server): Promise<Created> => {
     mayCreate(server);
     // Of a run that was killed.
     if (wanted.made.temporary !== undefined) await dropPassing(server, wanted.made.temporary);
-    for (const database of candidates(wanted.made.database ?? '', source, effects.worktreeId)) {
+    for (const database of candidates(wanted.made.database ?? '', effects.worktreeId)) {
       identifier(database);
       const temporary = `coppice_${effects.worktreeId.replaceAll('-', '')}_${shortHash(database)}`;
       const variables = describe(temporary).variables;
@@ -126,10 +120,8 @@ function mayCreate({ user, name }: Server): void {
 }
 
 /** The names to try: the plain one, then one with a hash of the worktree. */
-function candidates(wanted: string, source: string, worktreeId: string): string[] {
-  const [, slug = ''] = wanted.startsWith(`${source}__`) ? wanted.split(`${source}__`) : [];
-  const limit = MAX_NAME_BYTES - SPARE_BYTES;
-  return [wanted, slug === '' ? `${wanted.slice(0, limit - 9)}_${shortHash(worktreeId)}` : ownName(source, slug, limit, worktreeId)];
+function candidates(wanted: string, worktreeId: string): string[] {
+  return [wanted, fitName(wanted, MAX_NAME_BYTES - SPARE_BYTES, worktreeId)];
 }
 
 function shortHash(text: string): string {
@@ -315,7 +307,7 @@ export async function destroy(made: Record<string, string>, { worktreeId, releas
   const { database = '', temporary, template, system = '', server: name = '' } = made;
   // Both are written down before anything is made.
   if (temporary === undefined && made.ready !== 'yes') return;
-  await atServer(await administrator(made), async (server) => {
+  await atServer(await ownerAddress(made, ENGINE), async (server) => {
     if (server.name !== name || (system !== '' && server.system !== '' && server.system !== system))
       throw new Failure(`Another server answers at ${name} now than the one that has \`${database}\`: nothing there is touched.`);
     if (temporary !== undefined) await dropPassing(server, temporary);

@@ -48,7 +48,7 @@ export const postgres: ResourceType<PostgresOptions> = {
   destroy: async (made, effects) => (await import('./make.ts')).destroy(made, effects),
 };
 
-/** What the worktree's database is by one of the names that it can have. `address` is the source's. */
+/** What the worktree's database is by one of the names that it can have. `address`: the source's, or its own. */
 export function describeDatabase(
   options: PostgresOptions,
   name: string,
@@ -57,6 +57,7 @@ export function describeDatabase(
   made: Record<string, string>,
 ): ResolvedResource {
   const { host, port, user, password } = address;
+  const { source = '' } = made;
   const url = address.withDatabase(database);
   return {
     value: url,
@@ -65,15 +66,12 @@ export function describeDatabase(
     made: {
       ...made,
       database,
-      thing: `${made.server} ${made.source} ${database}`,
+      thing: `${made.server} ${source} ${database}`,
       shown: `database ${database}`,
       ...(options.owns.length > 0 && { owns: JSON.stringify(derivedPatterns(options.owns, name)) }),
     },
-    source: `${made.server}/${made.source}`,
-    carry:
-      address.database === database
-        ? []
-        : [{ kind: 'database', server: { host, port, usual: ENGINE.port }, from: address.database, to: database }],
+    source: `${made.server}/${source}`,
+    carry: source === database ? [] : [{ kind: 'database', server: { host, port, usual: ENGINE.port }, from: source, to: database }],
     detail: `${database} at ${made.server}`,
   };
 }
