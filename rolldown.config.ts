@@ -1,6 +1,7 @@
 import { copyFileSync } from 'node:fs';
 import { defineConfig, type Plugin } from 'rolldown';
 import { licencesOf } from './scripts/licences.ts';
+import { yaml } from './scripts/yaml.ts';
 
 const hook: Plugin = { name: 'hook', writeBundle: () => copyFileSync('hooks/post-checkout', 'dist/post-checkout') };
 
@@ -61,5 +62,5 @@ export default defineConfig({
       ],
     },
   },
-  plugins: [unread, ascii, hook, licences],
+  plugins: [yaml, unread, ascii, hook, licences],
 });

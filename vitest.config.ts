@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
+import { yaml } from './scripts/yaml.ts';
 
 export default defineConfig({
+  plugins: [yaml],
   test: {
     include: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts'],
     globalSetup: ['test/fixtures/programs.ts'],

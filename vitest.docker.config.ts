@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config';
+import { yaml } from './scripts/yaml.ts';
 
 /** The tests that start a Docker engine: apart from the others, since not every machine may run one. */
 export default defineConfig({
+  plugins: [yaml],
   test: {
     include: ['test/docker/**/*.test.ts'],
     testTimeout: 240_000,

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { about, duration } from '../config/about.ts';
 import { milliseconds } from '../config/duration.ts';
 import { PRESETS } from './command/presets.ts';
-import type { Preset, PresetName } from './command/recipe.ts';
+import type { PresetName } from './command/recipe.ts';
 
 const port = about(
   z.strictObject({
@@ -109,7 +109,7 @@ const command = about(
 
 /** The options of a preset are those that its YAML file names. */
 function preset<Name extends PresetName>(name: Name) {
-  const { description, options }: Preset = PRESETS[name];
+  const { description, options } = PRESETS[name];
   const entries = Object.entries(options).map(([option, { description: says, required, default: value }]) => {
     const schema = required ? text : value === undefined ? z.optional(text) : z._default(text, value);
     return [option, about(schema, says)] as const;

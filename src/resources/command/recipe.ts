@@ -46,7 +46,7 @@ export function ownRecipe(options: ResourceOptions<'command'>): Recipe {
 
 /** The recipe of a preset: its options are variables of its commands, `project` as `OPTION_PROJECT`. */
 export function presetRecipe(options: ResourceOptions<PresetName>): Recipe {
-  const preset: Preset = PRESETS[options.type];
+  const preset = PRESETS[options.type];
   const given = options as unknown as Record<string, unknown>;
   const env = Object.keys(preset.options).map((option) => [optionVariable(option), given[option]] as const);
   const { create, check, destroy, output, value, keep = [], limit = LIMIT } = preset;
