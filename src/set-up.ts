@@ -1,23 +1,25 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { applyPlan, type World } from './apply.ts';
+import { applyPlan } from './apply/apply.ts';
+import type { World } from './apply/world.ts';
 import { loadKnownConfig } from './config/find.ts';
 import { formatProblem } from './config/problems.ts';
 import type { Config } from './config/schema.ts';
 import { askAboutPaths } from './files/exclude.ts';
 import { fileTasks } from './files/sources.ts';
-import { gather } from './gather.ts';
 import { ensureWorktreeId } from './git/identity.ts';
 import type { Place, Worktree } from './git/worktrees.ts';
 import { claimsOf } from './ledger/claims.ts';
 import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
-import { adoptOwnership, type OwnAttempt, type Ownership, tryOwn } from './ledger/owner.ts';
+import { adoptOwnership, type Ownership } from './ledger/owner.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
 import { knowRepository, stateFolder, worktreeFolder } from './ledger/repositories.ts';
 import { openStateDir, type StateDir } from './ledger/state-dir.ts';
 import { errorCode, errorMessage, Failure } from './outcome.ts';
-import { type Plan, planSetUp, resolvedNow } from './plan.ts';
+import { BACKGROUND, ownOrJoin } from './own.ts';
+import { gather } from './plan/gather.ts';
+import { type Plan, planSetUp, resolvedNow } from './plan/plan.ts';
 import type { Reporter } from './report/reporter.ts';
 import { type listeningPorts, takeSlot, takeSlug } from './slot.ts';
 import { endLeftover } from './steps/process-group.ts';
@@ -42,9 +44,6 @@ export interface SetUpResult {
   /** The steps that failed, by name. */
   failed: string[];
 }
-
-/** What the owner of a record is at when only background steps are left. */
-const BACKGROUND = 'background steps';
 
 /** The worktree with its record in the ledger. */
 export interface Registered {
@@ -78,7 +77,7 @@ export async function requireConfig(root: string, main: string | null): Promise<
 /** Sets a worktree up: the same result however often; joins and waits when a set-up is running. */
 export async function setUp(config: Config, place: Place, worktree: LinkedWorktree, options: SetUpOptions): Promise<SetUpResult> {
   const registered = register(place, worktree.adminDir);
-  const owned = await ownOrJoin(registered, options);
+  const owned = await ownOrJoin(registered.folder, options);
   if ('joined' in owned) return { state: owned.joined, joined: true, failed: failedSteps(readJournal(registered.folder)) };
   return carryOut({ ...registered, config, place, worktree, options }, owned.held, 'all');
 }
@@ -101,54 +100,6 @@ export async function goOn(
   }
   if (!ownership) throw new Failure('The set-up was not handed over to this process.');
   return carryOut({ ...registered, config, place, worktree, options }, ownership, part);
-}
-
-async function ownOrJoin(
-  { folder }: Registered,
-  { signal, report, step, force }: SetUpOptions,
-): Promise<{ held: Ownership } | { joined: 'ready' | 'failed' | 'interrupted' }> {
-  // Who asks for a step or for all of them again is not served by what another run comes to.
-  const joins = step === undefined && !force;
-  let waitedFor: string | null = null;
-  for (;;) {
-    const attempt = own(folder, 'up');
-    if ('held' in attempt) {
-      const record = joins && waitedFor === 'up' ? readJournal(folder) : null;
-      if (record === null || record.state === 'running' || record.state === 'down') return attempt;
-      attempt.held.release();
-      return { joined: record.state };
-    }
-    const { by } = attempt;
-    if (joins && by.verb === BACKGROUND && readJournal(folder)?.state === 'ready') return { joined: 'ready' };
-    if (waitedFor === null) report.text(`waiting for the \`${by.verb}\` that process ${by.pid} runs in this worktree`);
-    waitedFor = by.verb;
-    if (await waitOrAbort(50, signal)) return { joined: 'interrupted' };
-  }
-}
-
-/** @throws {Failure} when the worktree was removed, and its record with it */
-export function own(folder: string, verb: string): OwnAttempt {
-  try {
-    return tryOwn(folder, verb);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' && !fs.existsSync(folder)) throw new Failure('The worktree was removed meanwhile.');
-    throw error;
-  }
-}
-
-function waitOrAbort(ms: number, signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve) => {
-    const abort = () => {
-      clearTimeout(timer);
-      resolve(true);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', abort);
-      resolve(false);
-    }, ms);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-  });
 }
 
 /** A set-up by the process that owns the worktree's record. */

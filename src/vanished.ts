@@ -9,8 +9,8 @@ import type { ResourceRecord, WorktreeRecord } from './ledger/record.ts';
 import { recordedWorktrees, worktreeFolder } from './ledger/repositories.ts';
 import type { StateDir } from './ledger/state-dir.ts';
 import { errorCode } from './outcome.ts';
-import { resourceType } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
+import { resourceType } from './resources/table.ts';
 import { destroyResources, releaseAll, releasePlace, type TypeLookup } from './take-down.ts';
 
 /** A worktree that the ledger knows and git does not have any more. */

@@ -1,10 +1,11 @@
 import type { Config, ResourceSpec } from '../config/schema.ts';
 import { quoteForAll, quoteForShell } from '../files/quote.ts';
-import { planOf, readMainEnv } from '../gather.ts';
 import { git } from '../git/git.ts';
 import { findPlace } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
-import { projectName, resourceType, variablesNow } from '../plan.ts';
+import { planOf, readMainEnv } from '../plan/gather.ts';
+import { projectName, variablesNow } from '../plan/plan.ts';
+import { resourceType } from '../resources/table.ts';
 import { factsOf } from '../set-up.ts';
 import type { CommandFacts } from '../steps/environment.ts';
 import { configOf, findTarget, recordOf } from './target.ts';

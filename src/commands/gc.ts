@@ -4,8 +4,8 @@ import { findPlace, openRepository } from '../git/worktrees.ts';
 import { type KnownRepository, knownRepositories, readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
 import { errorMessage, Failure } from '../outcome.ts';
-import { resourceType } from '../plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
+import { resourceType } from '../resources/table.ts';
 import { describe } from '../take-down.ts';
 import { destroyVanished, findVanished, forgetRepository, type Vanished } from '../vanished.ts';
 

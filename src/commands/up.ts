@@ -1,11 +1,11 @@
 import type { Config } from '../config/schema.ts';
-import { planOf } from '../gather.ts';
 import { git } from '../git/git.ts';
 import { findPlace, type Worktree } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
-import { type Plan, resolvedNow } from '../plan.ts';
+import { planOf } from '../plan/gather.ts';
+import { type Plan, resolvedNow } from '../plan/plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, proposeSlot, proposeSlug } from '../slot.ts';

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { FileRecord } from '../ledger/record.ts';
 import { errorCode, Failure } from '../outcome.ts';
-import type { PlannedFile } from '../plan.ts';
+import type { PlannedFile } from '../plan/plan.ts';
 import type { CarryRule } from '../resources/resource.ts';
 import { copyInside, linkInside } from './copy.ts';
 import { prepareInside, standing, temporaryBeside, writeInside } from './inside.ts';

@@ -18,6 +18,14 @@ export interface FileTask {
   adds: boolean;
 }
 
+/** The actions that need no variable: they run before the resources are made. */
+const COPIED = ['copy', 'link', 'sqlite'];
+
+/** Whether a file is put into place before the resources are made. */
+export function isCopied({ action }: FileSpec): boolean {
+  return COPIED.includes(action);
+}
+
 /** Whether a key of `files` stands for many paths. A name that holds one of these characters is escaped with `\\`. */
 function isGlob(pattern: string): boolean {
   return /[*?[\]{}()!]/.test(pattern);

@@ -5,7 +5,7 @@ import { openJournal, readJournal } from '../../src/ledger/journal.ts';
 import { tryOwn } from '../../src/ledger/owner.ts';
 import { readRepositoryId, worktreeFolder } from '../../src/ledger/repositories.ts';
 import { openStateDir } from '../../src/ledger/state-dir.ts';
-import { resourceType } from '../../src/plan.ts';
+import { resourceType } from '../../src/resources/table.ts';
 import { openReporter } from '../../src/report/reporter.ts';
 import type { ResourceType } from '../../src/resources/resource.ts';
 import { destroyVanished, findVanished, releaseVanished } from '../../src/vanished.ts';

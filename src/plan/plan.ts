@@ -1,17 +1,16 @@
 import { createHash } from 'node:crypto';
-import os from 'node:os';
 import path from 'node:path';
 import type Handlebars from 'handlebars';
-import { milliseconds } from './config/duration.ts';
-import type { Config, ResourceSpec, StepSpec } from './config/schema.ts';
-import { stepOrder } from './config/step-order.ts';
-import { isTemplate, render } from './config/templates.ts';
-import type { FileTask } from './files/sources.ts';
-import { isSameThing, type TeardownStep, type WorktreeRecord } from './ledger/record.ts';
-import { Failure } from './outcome.ts';
-import type { CarryRule, ResolvedResource, ResourceType } from './resources/resource.ts';
-import { RESOURCE_TYPES } from './resources/table.ts';
-import type { Slot } from './slot.ts';
+import { milliseconds } from '../config/duration.ts';
+import type { Config, ResourceSpec, StepSpec } from '../config/schema.ts';
+import { stepOrder } from '../config/step-order.ts';
+import { type FileTask, isCopied } from '../files/sources.ts';
+import { isSameThing, type TeardownStep, type WorktreeRecord } from '../ledger/record.ts';
+import { Failure } from '../outcome.ts';
+import type { CarryRule, ResolvedResource } from '../resources/resource.ts';
+import { resourceType } from '../resources/table.ts';
+import type { Slot } from '../slot.ts';
+import { filler, knownValues, planValues, templateValues } from './values.ts';
 
 /** Everything that a plan is made from. Values only: the plan is the same for the same input. */
 export interface PlanInput {
@@ -96,8 +95,6 @@ export interface Plan {
   keepMs: number;
 }
 
-/** The actions that need no variable: they run first. */
-const COPIED = ['copy', 'link', 'sqlite'];
 /** What a step without `needs` waits for, besides the step above it. */
 const EVERYTHING_BEFORE = ['copied', 'rendered'];
 
@@ -110,9 +107,9 @@ export function planSetUp(input: PlanInput): Plan {
     slug: input.slug,
     slot,
     mainEnv: input.mainEnv,
-    copied: files.filter(({ spec }) => COPIED.includes(spec.action)).map((task) => ({ ...task, place: {}, text: null })),
+    copied: files.filter(({ spec }) => isCopied(spec)).map((task) => ({ ...task, place: {}, text: null })),
     resources,
-    rendered: files.filter(({ spec }) => !COPIED.includes(spec.action)),
+    rendered: files.filter(({ spec }) => !isCopied(spec)),
     values: (resolved) => planValues(input, resolved),
     known: (resolved) => knownValues(input, resolved),
     steps: planSteps(input, stepOrder(config)),
@@ -150,62 +147,6 @@ export function variablesNow(plan: Plan): Record<string, string> {
   return plan.values(resolvedNow(plan)).variables;
 }
 
-function planValues(input: PlanInput, resolved: Resolved): Values {
-  const { config, slot } = input;
-  for (const name of Object.keys(config.resources)) {
-    if (resolved.get(name)?.value == null) throw new Failure(`${name} is not made yet, so its value is not known. Run \`git coppice up\`.`);
-  }
-  const values = templateValues(input, resolved);
-  const text = filler(input, values);
-  const variables = resourceVariables(config, resolved);
-  for (const [name, template] of Object.entries(config.env)) {
-    variables[name] = named(`env.${name}`, () => text(template));
-    values[name] = variables[name];
-  }
-  return {
-    url: config.url === undefined ? defaultUrl(slot) : named('url', () => text(config.url ?? '')),
-    variables,
-    carry: [...resolved.values()].flatMap(({ carry }) => carry),
-    rendered: input.files.filter(({ spec }) => !COPIED.includes(spec.action)).map((task) => planFile(task, variables, text, input)),
-  };
-}
-
-/** What a step gets that does not wait for every resource: a value that is not known yet is left out. */
-function knownValues(input: PlanInput, resolved: Resolved): Pick<Values, 'variables' | 'url'> {
-  const { config, slot } = input;
-  const values = templateValues(input, resolved);
-  const text = filler(input, values);
-  const variables = resourceVariables(config, resolved);
-  const fill = (template: string): string | null => {
-    try {
-      return text(template);
-    } catch (error) {
-      if (error instanceof Failure) return null;
-      throw error;
-    }
-  };
-  for (const [name, template] of Object.entries(config.env)) {
-    const value = fill(template);
-    if (value === null) continue;
-    variables[name] = value;
-    values[name] = value;
-  }
-  return { variables, url: config.url === undefined ? defaultUrl(slot) : fill(config.url) };
-}
-
-function resourceVariables(config: Config, resolved: Resolved): Record<string, string> {
-  const exported = Object.entries(config.resources).filter(([, spec]) => spec.export);
-  return Object.assign({}, ...exported.map(([name]) => resolved.get(name)?.variables ?? {}));
-}
-
-function filler(input: PlanInput, values: Record<string, unknown>): (template: string) => string {
-  return (template) => {
-    if (!isTemplate(template)) return template;
-    if (!input.handlebars) throw new Error('a template without Handlebars');
-    return render(input.handlebars, template, values, input.readEnvFile);
-  };
-}
-
 function planResource(name: string, spec: ResourceSpec, input: PlanInput): PlannedResource {
   const { slot, mainPath, worktreePath, mainEnv, record, config } = input;
   const known = record?.resources[name];
@@ -238,50 +179,6 @@ function planResource(name: string, spec: ResourceSpec, input: PlanInput): Plann
   return { name, spec, resolved, create: there?.state !== 'ready' || !isSameThing(there.made, resolved.made) };
 }
 
-/** A resource type by name. Its options are those of its own schema, which the config's schema has checked. */
-export function resourceType(name: string): ResourceType {
-  const type = Object.entries(RESOURCE_TYPES).find(([known]) => known === name)?.[1];
-  if (!type)
-    throw new Failure(
-      `The ledger names a resource of type \`${name}\`, which this version of coppice does not know: a newer one made it, and is needed here.`,
-    );
-  return type as unknown as ResourceType;
-}
-
-/** `main.env` is a map without a prototype, so that no name reads what is not in the file. */
-function templateValues(input: PlanInput, resolved: Resolved): Record<string, unknown> {
-  return {
-    project: input.project,
-    slug: input.slug,
-    slug_: input.slug.replaceAll('-', '_'),
-    slot: String(input.slot.slot),
-    branch: input.branch ?? '',
-    path: input.worktreePath,
-    main: { path: input.mainPath ?? '', env: { ...input.mainEnv } },
-    user: os.userInfo().username,
-    resources: Object.fromEntries([...resolved].map(([name, { parts }]) => [name, { ...parts }])),
-    ...Object.fromEntries([...resolved].flatMap(([name, { value }]) => (value === null ? [] : [[name, value]]))),
-  };
-}
-
-function planFile(
-  task: FileTask,
-  variables: Record<string, string>,
-  text: (template: string) => string,
-  { templates }: PlanInput,
-): PlannedFile {
-  const { spec } = task;
-  if (spec.action === 'template') {
-    const template = spec.template === undefined ? (spec.text ?? '') : (templates[spec.template] ?? '');
-    return { ...task, place: {}, text: named(task.path, () => text(template)) };
-  }
-  const set = 'set' in spec ? spec.set : undefined;
-  const place = set
-    ? Object.fromEntries(Object.entries(set).map(([name, template]) => [name, named(`${task.path}, ${name}`, () => text(template))]))
-    : variables;
-  return { ...task, place, text: null };
-}
-
 /** A step that succeeded is done while its key is the same, and what it fills is not made again. */
 function planSteps({ config, record, inputDigests }: PlanInput, order: Map<string, string[]>): PlannedStep[] {
   const filled = Object.entries(config.resources).flatMap(([name, spec]) => (resourceType(spec.type).filledBySteps ? [name] : []));
@@ -308,21 +205,6 @@ function planTeardown(config: Config): TeardownStep[] {
     cwd: spec.cwd ?? '.',
     timeoutMs: milliseconds(spec.timeout),
   }));
-}
-
-function defaultUrl(slot: Slot): string | null {
-  const [port] = Object.values(slot.ports);
-  return port === undefined ? null : `http://localhost:${port}`;
-}
-
-/** Says which part of the config a failure is about. */
-function named<T>(part: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    if (error instanceof Failure) throw new Failure(`${part}: ${error.message}`, error.exitCode);
-    throw error;
-  }
 }
 
 /** The name of the project: the config's, else the main worktree's folder, else the folder around a bare repository. */

@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import type { Config } from './config/schema.ts';
-import { isTemplate, loadHandlebars } from './config/templates.ts';
-import { readEnvText } from './files/env-text.ts';
-import { type FileTask, fileTasks } from './files/sources.ts';
-import { readKept } from './git/kept.ts';
-import type { Place } from './git/worktrees.ts';
-import { readPlainIfThere } from './ledger/document.ts';
-import type { WorktreeRecord } from './ledger/record.ts';
-import { Failure } from './outcome.ts';
+import type { Config } from '../config/schema.ts';
+import { isTemplate, loadHandlebars } from '../config/templates.ts';
+import { readEnvText } from '../files/env-text.ts';
+import { type FileTask, fileTasks } from '../files/sources.ts';
+import { readKept } from '../git/kept.ts';
+import type { Place } from '../git/worktrees.ts';
+import { readPlainIfThere } from '../ledger/document.ts';
+import type { WorktreeRecord } from '../ledger/record.ts';
+import { Failure } from '../outcome.ts';
+import type { Slot } from '../slot.ts';
 import { type Plan, type PlanInput, planSetUp, projectName } from './plan.ts';
-import type { Slot } from './slot.ts';
 
 /** Reads everything that a plan is made from. */
 export async function gather(

@@ -1,0 +1,96 @@
+import path from 'node:path';
+import { keep } from '../git/kept.ts';
+import { isSameThing } from '../ledger/record.ts';
+import { Failure } from '../outcome.ts';
+import type { Plan, PlannedResource } from '../plan/plan.ts';
+import type { ResolvedResource, ResourceEffects } from '../resources/resource.ts';
+import { resourceType } from '../resources/table.ts';
+import { giveBack } from '../slot.ts';
+import { commandEnvironment } from '../steps/environment.ts';
+import type { Task } from '../steps/graph.ts';
+import type { World } from './world.ts';
+
+export function resourceTask(resource: PlannedResource, plan: Plan, world: World): Task {
+  return { id: `resource ${resource.name}`, needs: ['copied'], run: () => makeResource(resource, plan, world) };
+}
+
+async function makeResource({ name, spec, resolved, create }: PlannedResource, plan: Plan, world: World): Promise<boolean> {
+  const { journal, report } = world;
+  if (resolved instanceof Failure) throw resolved;
+  const type = resourceType(spec.type);
+  const effects = effectsOn(name, plan, world);
+  const before = journal.record.resources[name];
+  if (!create && (await type.intact(spec, resolved, effects))) {
+    noteChanges(name, resolved, world);
+    report.same(name, resolved.detail);
+    return true;
+  }
+  const ours = before !== undefined && before.state !== 'destroyed' && isSameThing(before.made, resolved.made);
+  if (!ours && type.present?.(resolved, effects)) {
+    // It was there before us: used as it is, and never recorded as ours, so never destroyed.
+    report.same(name, `${resolved.detail}, there already and left as it is`);
+    return true;
+  }
+  journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'creating', made: resolved.made } });
+  if (spec.type !== 'port') journal.sync();
+  const start = Date.now();
+  const created = await type.create(spec, resolved, effects);
+  const is = created.resolved ?? resolved;
+  if (created.kept) keep(world.adminDir, name, created.kept);
+  journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'ready', made: { ...is.made, ...created.mark } } });
+  world.resolved.set(name, is);
+  if (type.filledBySteps) world.fresh.add(name);
+  report.done(name, created.detail, spec.type === 'port' ? undefined : Date.now() - start);
+  return true;
+}
+
+/** What is to run before the steps, and reads the env files as it starts. */
+export function startTask({ name, spec }: PlannedResource, plan: Plan, world: World): Task {
+  return {
+    id: `start ${name}`,
+    needs: ['rendered'],
+    async run() {
+      const resolved = world.resolved.get(name);
+      if (!resolved) throw new Error(`${name} is started before it is made`);
+      const start = Date.now();
+      const line = await resourceType(spec.type).start?.(spec, resolved, effectsOn(name, plan, world));
+      if (line != null) world.report.done(name, line, Date.now() - start);
+      return true;
+    },
+  };
+}
+
+/** The thing is the same, but the config says another way to find it, or what goes with it. */
+function noteChanges(name: string, { made }: ResolvedResource, { journal }: World): void {
+  const before = journal.record.resources[name];
+  if (before && Object.entries(made).some(([key, value]) => before.made[key] !== value))
+    journal.append({ event: 'resource', name, resource: { ...before, made: { ...before.made, ...made } } });
+}
+
+function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
+  const { journal, report, signal, worktreePath, mainPath, claims, logs, stateFolder, facts } = world;
+  return {
+    worktreePath,
+    mainPath: mainPath ?? worktreePath,
+    worktreeId: journal.record.id,
+    signal,
+    log: path.join(logs, `${name}.log`),
+    stateFolder,
+    environment: () => commandEnvironment(facts, plan.known(world.resolved).variables),
+    variables: () => plan.known(world.resolved).variables,
+    mainEnv: plan.mainEnv,
+    intend(made) {
+      const type = plan.resources.find((resource) => resource.name === name)?.spec.type ?? '';
+      journal.append({ event: 'resource', name, resource: { type, state: 'creating', made }, instead: true });
+      journal.sync();
+    },
+    claim(claim) {
+      journal.append({ event: 'claim', names: [claim] });
+      if (claims.take(claim)) return true;
+      giveBack([claim], journal, claims);
+      return false;
+    },
+    release: (claim) => giveBack([claim], journal, claims),
+    say: (text) => report.warn(text),
+  };
+}
