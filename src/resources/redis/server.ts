@@ -8,7 +8,7 @@ import { readIfThere, removeIfThere, writeTemporary } from '../../ledger/documen
 import { isRunning, isRunningHere, markProcess, type ProcessMark } from '../../ledger/process.ts';
 import { openStateDir } from '../../ledger/state-dir.ts';
 import { Failure } from '../../outcome.ts';
-import { listeningPorts } from '../../slot.ts';
+import { allFree, listeningPorts } from '../../slot.ts';
 import { endGroup } from '../../steps/process-group.ts';
 import type { DestroyEffects, ResourceEffects } from '../resource.ts';
 import { connected, type RedisTarget } from './connection.ts';
@@ -75,16 +75,9 @@ async function* freePorts(before: number | null, { claim, release }: ResourceEff
   for (let port = FIRST_PORT; port <= LAST_PORT; port += 1) {
     if (reserved.has(port) || !claim(`port-${port}`)) continue;
     // Claimed first, probed then: no two of us probe one port at once.
-    if (await isFree(port)) yield port;
+    if (await allFree([port], await listeningPorts())) yield port;
     else release(`port-${port}`);
   }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const listening = await listeningPorts();
-  if (listening !== null) return !listening.has(port);
-  const { default: getPort } = await import('get-port');
-  return (await getPort({ port })) === port;
 }
 
 function dataFolder(folder: string): string {
