@@ -138,8 +138,8 @@ function standIn(world: World, program: string, login: string, there: string[]) 
   const names = (): string[] => JSON.parse(read(state));
   Object.assign(world.env, { [login]: TOKEN, STAND_IN_STATE: state, STAND_IN_PASSWORD: PASSWORD });
   const script = path.join(import.meta.dirname, '../fixtures/services/stand-in.mjs');
-  const { calls } = putOnPath(world, program, `exec '${process.execPath}' '${script}' ${program} "$@"`);
-  return { names, calls, lose: (name: string) => fs.writeFileSync(state, JSON.stringify(names().filter((other) => other !== name))) };
+  putOnPath(world, program, `exec '${process.execPath}' '${script}' ${program} "$@"`);
+  return { names, lose: (name: string) => fs.writeFileSync(state, JSON.stringify(names().filter((other) => other !== name))) };
 }
 
 test('planetscale: a branch with a password of its own', async () => {
@@ -305,6 +305,29 @@ test('a service that cannot be asked is no reason to take what is there for gone
   await world.git(main, 'worktree', 'remove', '../a');
   expect((await world.coppice(main, 'gc')).code).toBe(0);
   expect(names()).toEqual(['shop']);
+});
+
+test.each([
+  ['turso', 'turso', 'TURSO_API_TOKEN', '{ type: turso, database: main }'],
+  ['upsun', 'upsun', 'UPSUN_CLI_TOKEN', '{ type: upsun, project: p1 }'],
+])('%s: what its program leaves there without a word is not taken for destroyed', async (_, program, login, spec) => {
+  const world = makeWorld();
+  const { names } = standIn(world, program, login, ['main']);
+  const { worktree } = await added(world, spec);
+  world.env.STAND_IN_FAULT = 'left';
+  const down = await world.coppice(worktree, 'down');
+  expect([down.code, down.stderr, names().length]).toEqual([1, expect.stringMatching(/ left shop-feature-a-\w+ there/), 2]);
+  delete world.env.STAND_IN_FAULT;
+  expect([(await world.coppice(worktree, 'down')).code, names()]).toEqual([0, ['main']]);
+});
+
+test('planetscale: a password that is not printed as it should be is in no message and no log', async () => {
+  const world = makeWorld();
+  standIn(world, 'pscale', 'PLANETSCALE_SERVICE_TOKEN', ['main']);
+  world.env.STAND_IN_FAULT = 'text';
+  const { result } = await added(world, '{ type: planetscale, database: shop, org: acme }');
+  expect([result.code, result.stderr]).toEqual([1, expect.stringContaining('pscale password create printed no JSON with username')]);
+  expectNoSecret(world, result.stderr);
 });
 
 test.each(Object.entries(PRESETS))('%s can be copied into a config as a `command`', async (_, preset: Preset) => {

@@ -53,7 +53,7 @@ export const PRESETS = {
         "description": "The role of the connection string, when the project has several."
       }
     },
-    "create": "set -e\nneonctl branches get \"$COPPICE_NAME\" --project-id \"$OPTION_PROJECT\" -o json >/dev/null 2>&1 ||\n  neonctl branches create --project-id \"$OPTION_PROJECT\" --name \"$COPPICE_NAME\" ${OPTION_PARENT:+--parent \"$OPTION_PARENT\"} --no-secrets -o json >&2\nneonctl connection-string \"$COPPICE_NAME\" --project-id \"$OPTION_PROJECT\" \\\n  ${OPTION_DATABASE:+--database-name \"$OPTION_DATABASE\"} ${OPTION_ROLE:+--role-name \"$OPTION_ROLE\"}\n",
+    "create": "set -e\nlist=$(neonctl branches list --project-id \"$OPTION_PROJECT\" -o json)\ncase $list in\n*\"\\\"$COPPICE_NAME\\\"\"*) ;;\n*) neonctl branches create --project-id \"$OPTION_PROJECT\" --name \"$COPPICE_NAME\" ${OPTION_PARENT:+--parent \"$OPTION_PARENT\"} --no-secrets -o json >&2 ;;\nesac\nneonctl connection-string \"$COPPICE_NAME\" --project-id \"$OPTION_PROJECT\" \\\n  ${OPTION_DATABASE:+--database-name \"$OPTION_DATABASE\"} ${OPTION_ROLE:+--role-name \"$OPTION_ROLE\"}\n",
     "check": "neonctl branches get \"$COPPICE_NAME\" --project-id \"$OPTION_PROJECT\" -o json",
     "destroy": "set -e\n# A list that cannot be had is a failure; a branch that is not in it is gone.\nlist=$(neonctl branches list --project-id \"$OPTION_PROJECT\" -o json)\ncase $list in\n*\"\\\"$COPPICE_NAME\\\"\"*) neonctl branches delete \"$COPPICE_NAME\" --project-id \"$OPTION_PROJECT\" ;;\nesac\n",
     "output": "text"
@@ -73,7 +73,7 @@ export const PRESETS = {
         "description": "The branch to start from."
       }
     },
-    "create": "set -e\nset -- ${OPTION_ORG:+\"--org=$OPTION_ORG\"}\npscale branch show \"$OPTION_DATABASE\" \"$COPPICE_NAME\" \"$@\" -f json >/dev/null 2>&1 ||\n  pscale branch create \"$OPTION_DATABASE\" \"$COPPICE_NAME\" --from \"$OPTION_PARENT\" --wait \"$@\" -f json >&2\n# A password is shown once, when it is made. They go with the branch.\npassword=$(pscale password create \"$OPTION_DATABASE\" \"$COPPICE_NAME\" \"$COPPICE_NAME\" \"$@\" -f json)\nprintf %s \"$password\" | node -e '\n  const { username, plain_text: password, ...rest } = JSON.parse(require(\"fs\").readFileSync(0, \"utf8\"));\n  const host = rest.access_host_url ?? rest.database_branch.access_host_url;\n  const database = process.env.OPTION_DATABASE;\n  const login = [username, password].map(encodeURIComponent).join(\":\");\n  const value = `mysql://${login}@${host}/${database}?sslaccept=strict`;\n  console.log(JSON.stringify({ value, host, username, password, database }));\n'\n",
+    "create": "set -e\nset -- ${OPTION_ORG:+\"--org=$OPTION_ORG\"}\nlist=$(pscale branch list \"$OPTION_DATABASE\" \"$@\" -f json)\ncase $list in\n*\"\\\"$COPPICE_NAME\\\"\"*) ;;\n*) pscale branch create \"$OPTION_DATABASE\" \"$COPPICE_NAME\" --from \"$OPTION_PARENT\" --wait \"$@\" -f json >&2 ;;\nesac\n# A password is shown once, when it is made. They go with the branch.\npassword=$(pscale password create \"$OPTION_DATABASE\" \"$COPPICE_NAME\" \"$COPPICE_NAME\" \"$@\" -f json)\nprintf %s \"$password\" | node -e '\n  let printed = {};\n  try {\n    printed = JSON.parse(require(\"fs\").readFileSync(0, \"utf8\"));\n  } catch {} // its message would quote the password\n  const { username, plain_text: password, database_branch: branch } = printed;\n  const host = printed.access_host_url ?? branch?.access_host_url;\n  if (!username || !password || !host) {\n    console.error(\"pscale password create printed no JSON with username, plain_text and access_host_url\");\n    process.exit(1);\n  }\n  const database = process.env.OPTION_DATABASE;\n  const login = [username, password].map(encodeURIComponent).join(\":\");\n  const value = `mysql://${login}@${host}/${database}?sslaccept=strict`;\n  console.log(JSON.stringify({ value, host, username, password, database }));\n'\n",
     "check": "pscale branch show \"$OPTION_DATABASE\" \"$COPPICE_NAME\" ${OPTION_ORG:+\"--org=$OPTION_ORG\"} -f json",
     "destroy": "set -e\nset -- ${OPTION_ORG:+\"--org=$OPTION_ORG\"}\n# A list that cannot be had is a failure; a branch that is not in it is gone.\nlist=$(pscale branch list \"$OPTION_DATABASE\" \"$@\" -f json)\ncase $list in\n*\"\\\"$COPPICE_NAME\\\"\"*) pscale branch delete \"$OPTION_DATABASE\" \"$COPPICE_NAME\" --force \"$@\" ;;\nesac\n",
     "output": "json"
@@ -103,9 +103,9 @@ export const PRESETS = {
         "description": "The group to make it in. Default: as `turso` has it."
       }
     },
-    "create": "set -e\nturso db show \"$COPPICE_NAME\" --url >/dev/null 2>&1 ||\n  turso db create \"$COPPICE_NAME\" --from-db \"$OPTION_DATABASE\" ${OPTION_GROUP:+--group \"$OPTION_GROUP\"} --wait >&2\nurl=$(turso db show \"$COPPICE_NAME\" --url)\ntoken=$(turso db tokens create \"$COPPICE_NAME\")\nprintf '{\"value\":\"%s\",\"token\":\"%s\"}\\n' \"$url\" \"$token\"\n",
+    "create": "set -e\nlist=$(turso db list)\ncase $list in\n*\"$COPPICE_NAME\"*) ;;\n*) turso db create \"$COPPICE_NAME\" --from-db \"$OPTION_DATABASE\" ${OPTION_GROUP:+--group \"$OPTION_GROUP\"} --wait >&2 ;;\nesac\nurl=$(turso db show \"$COPPICE_NAME\" --url)\ntoken=$(turso db tokens create \"$COPPICE_NAME\")\nprintf '{\"value\":\"%s\",\"token\":\"%s\"}\\n' \"$url\" \"$token\"\n",
     "check": "turso db show \"$COPPICE_NAME\" --url",
-    "destroy": "set -e\n# A list that cannot be had is a failure; a database that is not in it is gone.\nlist=$(turso db list)\ncase $list in\n*\"$COPPICE_NAME\"*) turso db destroy \"$COPPICE_NAME\" --yes ;;\nesac\n",
+    "destroy": "set -e\n# A list that cannot be had is a failure; a database that is not in it is gone.\nlist=$(turso db list)\ncase $list in\n*\"$COPPICE_NAME\"*) turso db destroy \"$COPPICE_NAME\" --yes ;;\n*) exit 0 ;;\nesac\n# It ends with 0 also when it could not ask for the database, and has destroyed nothing.\nlist=$(turso db list)\ncase $list in\n*\"$COPPICE_NAME\"*) echo \"turso db destroy left $COPPICE_NAME there\" >&2; exit 1 ;;\nesac\n",
     "output": "json"
   },
   "upsun": {
@@ -122,7 +122,7 @@ export const PRESETS = {
     },
     "create": "set -e\nlist=$(upsun environment:list --project \"$OPTION_PROJECT\" --pipe)\ncase $list in\n*\"$COPPICE_NAME\"*) ;;\n*) upsun environment:branch \"$COPPICE_NAME\" \"$OPTION_PARENT\" --project \"$OPTION_PROJECT\" --no-checkout --yes >&2 ;;\nesac\nupsun environment:url --project \"$OPTION_PROJECT\" -e \"$COPPICE_NAME\" --primary --pipe\n",
     "check": "upsun environment:list --project \"$OPTION_PROJECT\" --pipe | grep -qxF \"$COPPICE_NAME\"",
-    "destroy": "set -e\n# A list that cannot be had is a failure; an environment that is not in it is gone.\nlist=$(upsun environment:list --project \"$OPTION_PROJECT\" --pipe)\ncase $list in\n*\"$COPPICE_NAME\"*) upsun environment:delete \"$COPPICE_NAME\" --project \"$OPTION_PROJECT\" --delete-branch --yes ;;\nesac\n",
+    "destroy": "set -e\n# A list that cannot be had is a failure; an environment that is not in it is gone.\nlist=$(upsun environment:list --project \"$OPTION_PROJECT\" --pipe)\ncase $list in\n*\"$COPPICE_NAME\"*) upsun environment:delete \"$COPPICE_NAME\" --project \"$OPTION_PROJECT\" --delete-branch --yes ;;\n*) exit 0 ;;\nesac\n# It ends with 0 also when it leaves an environment that others were branched from.\nlist=$(upsun environment:list --project \"$OPTION_PROJECT\" --pipe)\ncase $list in\n*\"$COPPICE_NAME\"*) echo \"upsun environment:delete left $COPPICE_NAME there\" >&2; exit 1 ;;\nesac\n",
     "output": "text"
   }
 } as const satisfies Record<string, Preset>;
