@@ -47,7 +47,10 @@ function expectNoSecret(world: World, ...texts: string[]): void {
   expect([inFiles, calls, texts.filter((text) => /password-canary|sbp_/.test(text))]).toEqual([[], [], []]);
 }
 
-/** The path of every preset: made with the worktree, the same at a second up, made again when it is lost, gone with the worktree. */
+/**
+ * The path of every preset: made with the worktree, the same at a second up and when `create` runs twice, made again when it is lost,
+ * gone with the worktree.
+ */
 async function livesAndGoes(
   world: World,
   spec: string,
@@ -65,13 +68,18 @@ async function livesAndGoes(
   expect(await variables(world, worktree)).toEqual(expected(name));
   const again = await world.coppice(worktree, 'up');
   expect([again.code, again.stderr, mine()]).toEqual([0, expect.stringContaining(`· RESOURCE       ${name}`), [name]]);
+  // As after a SIGKILL between the end of `create` and the writing down of what it printed.
+  fs.rmSync(path.join(main, '.git/worktrees/a/coppice-kept'));
+  const repeated = await world.coppice(worktree, 'up');
+  expect([repeated.code, mine()], repeated.stderr).toEqual([0, [name]]);
+  expect(await variables(world, worktree)).toEqual(expected(name));
   lose(name);
   const mended = await world.coppice(worktree, 'up');
   expect([mended.code, mine()], mended.stderr).toEqual([0, [name]]);
   await world.git(main, 'worktree', 'remove', '../a');
   const gc = await world.coppice(main, 'gc');
   expect([gc.code, names(), records(world)], gc.stderr).toEqual([0, before, []]);
-  expectNoSecret(world, result.stderr, again.stderr, mended.stderr, gc.stderr);
+  expectNoSecret(world, result.stderr, again.stderr, repeated.stderr, mended.stderr, gc.stderr);
   return result.stderr;
 }
 
@@ -301,6 +309,7 @@ test('a service that cannot be asked is no reason to take what is there for gone
   delete world.env.TURSO_API_TOKEN;
   const down = await world.coppice(worktree, 'down');
   expect([down.code, down.stderr]).toEqual([1, expect.stringContaining('not logged in')]);
+  expect([names().length, records(world).length]).toEqual([2, 1]);
   world.env.TURSO_API_TOKEN = TOKEN;
   await world.git(main, 'worktree', 'remove', '../a');
   expect((await world.coppice(main, 'gc')).code).toBe(0);
