@@ -205,6 +205,11 @@ describe('gadget: the real ggt, with a stand-in for Gadget', () => {
       environments: { [name]: { filesVersion: '3' } },
     });
     expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
+    // A second `create` sees that it is its own, and writes it again.
+    fs.rmSync(path.join(main, '.git/worktrees/a/coppice-kept'));
+    expect((await world.coppice(worktree, 'up')).code).toBe(0);
+    expect(JSON.parse(read(worktree, '.gadget/sync.json')).environments).toEqual({ [name]: { filesVersion: expect.any(String) } });
+    expect(JSON.parse(read(worktree, '.gadget/sync.json')).environment).toBe(name);
     const admin = fs.readdirSync(path.join(main, '.git/worktrees/a'));
     expect(admin.filter((file) => file.startsWith('coppice-shop'))).toEqual([]);
   });
