@@ -80,38 +80,43 @@ export async function destroyResources(world: DestroyWorld, keepsData = false): 
   let whole = true;
   for (const left of [...journal.record.left].reverse()) {
     if (keepsData && types(left.type).outside === 'data') whole = false;
-    else if (await destroyed(left.name, left, world)) {
-      const rest = journal.record.left.filter(({ made }) => made !== left.made);
-      journal.append({ event: 'left', left: rest });
-      report.done(left.name, `${describe(left)} destroyed`);
-    } else whole = false;
+    else {
+      const end = await take(left.name, left, world);
+      if (end === 'kept') whole = false;
+      else {
+        journal.append({ event: 'left', left: journal.record.left.filter(({ made }) => made !== left.made) });
+        if (end === 'done') report.done(left.name, `${describe(left)} destroyed`);
+      }
+    }
   }
   for (const [name, resource] of Object.entries(journal.record.resources).reverse()) {
     if (resource.state === 'destroyed') continue;
     if (keepsData && types(resource.type).outside === 'data') {
       whole = false;
-      if (resource.state !== 'stopped' && types(resource.type).stop && (await destroyed(name, resource, world, 'stop')))
+      if (resource.state !== 'stopped' && types(resource.type).stop && (await take(name, resource, world, 'stop')) !== 'kept')
         journal.append({ event: 'resource', name, resource: { ...resource, state: 'stopped' } });
       continue;
     }
-    if (!(await destroyed(name, resource, world))) {
+    const end = await take(name, resource, world);
+    if (end === 'kept') {
       whole = false;
       continue;
     }
     journal.append({ event: 'resource', name, resource: { ...resource, state: 'destroyed' } });
-    report.done(name, `${describe(resource)} ${resource.type === 'port' ? 'given back' : 'destroyed'}`);
+    if (end === 'done') report.done(name, `${describe(resource)} ${resource.type === 'port' ? 'given back' : 'destroyed'}`);
   }
   return whole;
 }
 
-async function destroyed(
+/** @returns `nothing` when it was never made; `kept` when it could not be done, which was said */
+async function take(
   name: string,
   { type, made }: ResourceRecord,
   world: DestroyWorld,
   how: 'stop' | 'destroy' = 'destroy',
-): Promise<boolean> {
+): Promise<'done' | 'nothing' | 'kept'> {
   const { journal, worktreePath, folder, claims, report, signal, isTracked = () => false, types = resourceType } = world;
-  if (isTracked(made.path ?? '')) return true;
+  if (isTracked(made.path ?? '')) return 'nothing';
   const { record } = journal;
   const facts = { ...record, slot: record.slot ?? 0, main: null };
   const effects = {
@@ -124,13 +129,12 @@ async function destroyed(
     release: (claim: string) => giveBack([claim], journal, claims),
   };
   try {
-    await types(type)[how]?.(made, effects);
-    return true;
+    return (await types(type)[how]?.(made, effects)) ?? 'done';
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     report.fail(name, error.message);
     if (error.output !== '') report.text(error.output);
-    return false;
+    return 'kept';
   }
 }
 

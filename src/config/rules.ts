@@ -19,6 +19,7 @@ export async function checkRules(config: Config, dropped: ReadonlySet<string>, r
   oneNameTwice(config, report);
   basesApart(config, report);
   oneSourceTwice(config, report);
+  noPasswords(config, report);
   pathsInside(config, report);
   oneOutputTwice(config, report);
   oneTemplateSource(config, report);
@@ -96,6 +97,28 @@ function oneSourceTwice(config: Config, report: RuleReport): void {
         hint: 'Name it once, and let the other variable be computed under `env:`.',
       });
     seen.set(key, name);
+  }
+}
+
+/** A password: before the `@`, or as a parameter as JDBC has it. */
+const PASSWORD = /:\/\/[^:/@?#]*:(?!\{\{)[^@]+@|[?&](?:password|passwd|pwd|sslpassword)=(?!\{\{)[^&]/i;
+
+/** What was made is dropped when the config is gone, and the ledger holds no secret: it must know where to read it again. */
+function noPasswords(config: Config, report: RuleReport): void {
+  for (const [name, spec] of Object.entries(config.resources)) {
+    if (RESOURCE_TYPES[spec.type].parts === null) continue;
+    for (const key of ['from', 'admin'] as const) {
+      const value = key in spec ? (spec as { [Key in typeof key]?: string })[key] : undefined;
+      if (value !== undefined && PASSWORD.test(value))
+        report(['resources', name, key], `\`${key}\` holds a password`, {
+          hint: `Put the URL into an env file of the main worktree, and write \`${key}: "{{main.env.NAME}}"\`.`,
+        });
+    }
+    if ('default' in spec && spec.default?.password !== undefined)
+      report(['resources', name, 'default', 'password'], '`default` holds a password', {
+        hint: 'Name its variable under `vars: { password: … }`, and set that in an env file of the main worktree.',
+        want: 'key',
+      });
   }
 }
 

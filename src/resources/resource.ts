@@ -145,7 +145,8 @@ export interface ResourceType<Options = unknown> {
   stop?(made: Record<string, string>, effects: DestroyEffects): Promise<void>;
   /**
    * Destroys what the journal says was made; nothing when it is gone.
+   * @returns `nothing` when it was never made, or stands there no more
    * @throws {Failure} when it cannot be done, or not be proven to be ours: it is kept and listed
    */
-  destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void>;
+  destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void | 'nothing'>;
 }

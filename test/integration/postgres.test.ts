@@ -222,12 +222,6 @@ test('who is not the owner clones by reading; `admin:` makes what the app may no
   expect(clone.code, clone.stderr).toBe(0);
   expect(await server.sql('postgres', owner.replace('owned__b', 'owned__c'))).toEqual([{ owner: 'app' }]);
   await server.sql('postgres', 'alter database owned owner to boss');
-  writeFiles(main, { 'worktree.config.local.yaml': `resources: { DATABASE_URL: { admin: "${server.url('postgres')}", data: empty } }\n` });
-  const literal = await add(world, main, 'd');
-  expect(literal.code, literal.stderr).toBe(0);
-  expect((await world.coppice(literal.worktree, 'up')).code).toBe(0);
-  writeFiles(main, { 'worktree.config.local.yaml': 'resources: { DATABASE_URL: { admin: "{{main.env.ADMIN_URL}}", data: empty } }\n' });
-  expect((await world.coppice(literal.worktree, 'up')).code).toBe(0);
   await giveBack(world, main);
   await server.sql('owned', 'drop owned by maker');
   await server.sql('postgres', 'drop role app; drop role maker');
@@ -374,7 +368,7 @@ test('a password is in no argument, output, log or file of the ledger', async ()
   const main = await shop(
     world,
     server.url('secret'),
-    `resources: { DATABASE_URL: { type: postgres, from: "${server.url('secret')}" } }\n`,
+    'resources: { DATABASE_URL: { type: postgres, from: "{{main.env.DATABASE_URL}}" } }\n',
   );
   const app = await session('secret');
   let seen = '';
@@ -395,7 +389,6 @@ test('a password is in no argument, output, log or file of the ledger', async ()
   await looking;
   expect(code, stderr).toBe(0);
   expect(seen).toContain('pg_dump');
-  // The config has the password, so `up` has it too, now and with an administrator's URL written out.
   const again = await world.coppice(path.join(world.root, 'a'), 'up');
   expect(again.code, again.stderr).toBe(0);
   const status = await world.git(main, 'coppice', 'status', '--json');
@@ -407,12 +400,13 @@ test('a password is in no argument, output, log or file of the ledger', async ()
   for (const text of [seen, stderr, stdout, status, ...texts]) expect(text).not.toContain('canary');
   await app.end();
   fs.writeFileSync(path.join(main, '.env'), 'KEY=x\n');
-  // A password that stood in the config alone is not known any more: said, and kept.
+  // A password that is not known any more: said, and kept.
   await world.git(main, 'worktree', 'remove', '--force', '../a');
   const gc = await world.coppice(main, 'gc');
-  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('wants a password')]);
-  const withPassword = await world.run(main, process.execPath, [CLI, 'gc'], { env: { PGPASSWORD: 'p@ss-canary' } });
-  expect(withPassword.code, withPassword.stderr).toBe(0);
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('DATABASE_URL')]);
+  fs.writeFileSync(path.join(main, '.env'), `DATABASE_URL=${server.url('secret')}\n`);
+  const known = await world.coppice(main, 'gc');
+  expect(known.code, known.stderr).toBe(0);
   expect(await added()).toEqual([]);
 });
 

@@ -6,7 +6,7 @@ import { standing } from '../../files/inside.ts';
 import { errorCode, Failure } from '../../outcome.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
 import { type Address, claimOn, fitName, type Origin } from '../address.ts';
-import { addressIn, claimedDatabases, derivedFrom, makerAddress, ownerAddress } from '../database.ts';
+import { addressIn, claimedDatabases, derivedFrom, namesHolding, ownerAddress } from '../database.ts';
 import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { dumpAndLoad, runSqlFile } from './copy.ts';
 import { describeDatabase, ENGINE, MAX_NAME_BYTES, type PostgresOptions, SPARE_BYTES } from './postgres.ts';
@@ -71,7 +71,7 @@ export async function make(options: PostgresOptions, wanted: ResolvedResource, e
   const { name } = JSON.parse(origin) as Origin;
   const base = { server, source, origin, ...(admin !== undefined && { admin }) };
   const describe = (database: string) => describeDatabase(options, name, app, database, base);
-  const address = options.admin === undefined ? app : await makerAddress(options.admin, wanted, ENGINE);
+  const address = options.admin === undefined ? app : await ownerAddress(wanted.made, ENGINE);
   const run = async (server: Server): Promise<Created> => {
     mayCreate(server);
     // Of a run that was killed.
@@ -97,14 +97,13 @@ async function underName(is: ResolvedResource, making: Making, before: Record<st
   const { database = '' } = is.made;
   // Written down whether or not it is used: a run that is killed may have begun one.
   const mark = { ready: 'yes', system: server.system, ...(options.data === 'clone' && { template: templateName(source) }) };
+  const earlier = JSON.stringify(namesHolding(database, await databaseNames(server)));
   const there = await findDatabase(server, database);
   // Made by a run that was killed before it could say so.
   if (there?.mark === markOf(effects.worktreeId))
-    return { detail: is.detail, resolved: is, mark: { ...mark, earlier: before.earlier ?? '[]' } };
+    return { detail: is.detail, resolved: is, mark: { ...mark, earlier: before.earlier ?? earlier } };
   const claim = claimOn('database', server.name, database);
   if (there !== null || !effects.claim(claim)) return null;
-  // What could count as derived from ours, and was there before it, is not.
-  const earlier = JSON.stringify(derivedFrom(database, options.owns, await databaseNames(server), new Set()));
   effects.intend({ ...is.made, ...mark, ready: '', earlier, temporary });
   await dropPassing(server, temporary);
   const filled = await fill(making);
@@ -304,10 +303,10 @@ async function renamed(server: Server, temporary: string, database: string): Pro
 }
 
 /** Drops what the journal says was made, when it is proven to be ours. */
-export async function destroy(made: Record<string, string>, { worktreeId, release }: DestroyEffects): Promise<void> {
+export async function destroy(made: Record<string, string>, { worktreeId, release }: DestroyEffects): Promise<void | 'nothing'> {
   const { database = '', temporary, template, system = '', server: name = '' } = made;
   // Both are written down before anything is made.
-  if (temporary === undefined && made.ready !== 'yes') return;
+  if (temporary === undefined && made.ready !== 'yes') return 'nothing';
   await atServer(await ownerAddress(made, ENGINE), async (server) => {
     if (server.name !== name || (system !== '' && server.system !== '' && server.system !== system))
       throw new Failure(`Another server answers at ${name} now than the one that has \`${database}\`: nothing there is touched.`);
@@ -334,11 +333,17 @@ async function derivedNames(
 ): Promise<string[]> {
   const patterns = JSON.parse(owns ?? '[]') as string[];
   if (patterns.length === 0) return [];
-  const before = new Set([...(JSON.parse(earlier ?? '[]') as string[]), source]);
-  const existing = (await databaseNames(server)).filter((other) => !before.has(other));
+  const existing = await server.rows<{ name: string; marked: boolean }>(
+    "select datname as name, shobj_description(oid, 'pg_database') is not null as marked from pg_database",
+  );
+  const marked = existing.flatMap((other) => (other.marked && other.name !== database ? [other.name] : []));
   const claimed = claimedDatabases(name).filter((other) => other !== database);
-  const derived: string[] = [];
-  for (const other of derivedFrom(database, patterns, existing, new Set(claimed)))
-    if (((await findDatabase(server, other))?.mark ?? null) === null) derived.push(other);
-  return derived;
+  const before = JSON.parse(earlier ?? '[]') as string[];
+  const others = new Set([...marked, ...claimed, ...before, ...(source === undefined ? [] : [source])]);
+  return derivedFrom(
+    database,
+    patterns,
+    existing.map((other) => other.name),
+    others,
+  );
 }
