@@ -474,6 +474,62 @@ test('killed after any message to the server or entry of the journal, up makes i
   await app.end();
 }, 600_000);
 
+test('a second run killed after any message to the server or entry of the journal: an up that makes the database again, down, gc', async () => {
+  const world = makeWorld();
+  await source('twice');
+  const main = await shop(world, server.url('twice'));
+  const { worktree } = await add(world, main, 'x');
+  const up = async () => {
+    const { code, stderr } = await world.coppice(worktree, 'up');
+    expect(code, stderr).toBe(0);
+    expect(await server.sql('twice__x', 'select count(*)::int as n from item')).toEqual([{ n: 100 }]);
+  };
+  const counter = path.join(world.root, 'count');
+  /** Runs a verb, killed at each point there is, each time after `before`; `after` makes it right. */
+  const everywhere = async (folder: string, verb: string, before: () => Promise<unknown>, after: () => Promise<void>) => {
+    const run = (env: NodeJS.ProcessEnv) =>
+      world.run(folder, process.execPath, [CLI, verb], { env: { ...SENDS, NODE_OPTIONS: PRELOAD, ...env } });
+    for (const [count, kill] of [
+      ['COPPICE_TEST_COUNT_SENDS', 'COPPICE_TEST_KILL_AT_SEND'],
+      ['COPPICE_TEST_COUNT', 'COPPICE_TEST_KILL_AT'],
+    ] as const) {
+      fs.writeFileSync(counter, '');
+      await before();
+      expect((await run({ [count]: counter })).code).toBe(0);
+      await after();
+      const { length } = read(counter);
+      expect(length, `${verb}, ${count}`).toBeGreaterThan(2);
+      for (let point = 1; point <= length; point += 1) {
+        await before();
+        const killed = await run({ [kill]: String(point) });
+        expect(killed.signal, `${verb}, ${kill} ${point}`).toBe('SIGKILL');
+        await after();
+      }
+    }
+  };
+  await everywhere(worktree, 'up', () => server.sql('postgres', 'drop database twice__x'), up);
+  await everywhere(worktree, 'down', up, async () => {
+    const { code, stderr } = await world.coppice(worktree, 'down');
+    expect(code, stderr).toBe(0);
+    expect(await added('twice__')).toEqual([]);
+  });
+  const addAgain = () => world.git(main, 'worktree', 'add', worktree, 'x');
+  const remove = () => world.git(main, 'worktree', 'remove', '--force', worktree);
+  await remove();
+  await everywhere(
+    main,
+    'gc',
+    async () => {
+      await addAgain();
+      await remove();
+    },
+    async () => {
+      await giveBack(world, main);
+      expect(await added()).toEqual([]);
+    },
+  );
+}, 300_000);
+
 test('a server that dies in the middle of a copy: the set-up fails with a sentence, and up makes it right', async () => {
   const world = makeWorld();
   await source('crash');
