@@ -37,8 +37,8 @@ async function shop(world: World): Promise<string> {
  */
 const SET_UP_WRITES = 22;
 const DOWN_WRITES = 5;
-const AGAIN_WRITES = 1;
-const GC_WRITES = 1;
+const AGAIN_WRITES = 13;
+const GC_WRITES = 5;
 
 async function countWrites(world: World, run: (env: NodeJS.ProcessEnv) => Promise<unknown>): Promise<number> {
   const counter = path.join(world.root, 'count');
