@@ -8,6 +8,7 @@ import { resourceType } from '../resources/table.ts';
 import { giveBack } from '../slot.ts';
 import { commandEnvironment } from '../steps/environment.ts';
 import type { Task } from '../steps/graph.ts';
+import { recordStep } from './steps.ts';
 import type { World } from './world.ts';
 
 export function resourceTask(resource: PlannedResource, plan: Plan, world: World): Task {
@@ -32,6 +33,8 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
     return true;
   }
   journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'creating', made: resolved.made } });
+  // Written down before it is made: what is killed in between runs them next time.
+  if (type.filledBySteps) forgetFilling(name, plan, world);
   if (spec.type !== 'port') journal.sync();
   const start = Date.now();
   const created = await type.create(spec, resolved, effects);
@@ -42,6 +45,13 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
   if (type.filledBySteps) world.fresh.add(name);
   report.done(name, created.detail, spec.type === 'port' ? undefined : Date.now() - start);
   return true;
+}
+
+/** The steps that fill a resource which is made again are not done any more. */
+function forgetFilling(resource: string, plan: Plan, world: World): void {
+  for (const { name, done, fills } of plan.steps)
+    if (done && fills.includes(resource) && world.journal.record.steps[name]?.key !== '')
+      recordStep(world, name, { state: 'waiting', key: '', ms: null, process: null });
 }
 
 /** What is to run before the steps, and reads the env files as it starts. */

@@ -661,7 +661,7 @@ const TABLE: Wrong[] = [
     says: [
       'worktree.config.yaml:2:30  `from` holds a password',
       '  2 |   A: { type: postgres, from: "postgres://app:******@localhost/shop" }',
-      '                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
+      '                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
       '  Put the URL into an env file of the main worktree, and write `from: "{{main.env.NAME}}"`.',
       'worktree.config.yaml:3:28  `admin` holds a password',
       '  3 |   B: { type: mysql, admin: "mysql://localhost/?user=root&password=******" }',

@@ -10,6 +10,7 @@ import { addressIn, claimedDatabases, derivedFrom, namesHolding, ownerAddress } 
 import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { dumpAndLoad, runSqlFile } from './copy.ts';
 import { describeDatabase, ENGINE, MAX_NAME_BYTES, type PostgresOptions, SPARE_BYTES } from './postgres.ts';
+import { copyRules, quotedRole } from './rules.ts';
 import {
   atServer,
   CANCELLED,
@@ -130,24 +131,20 @@ function shortHash(text: string): string {
 
 /** Makes the database under its passing name, with all that it is to hold. @returns what it holds, in words */
 async function fill(making: Making): Promise<string> {
-  const { server, app, source, temporary, options } = making;
+  const { server, app, source, temporary, options, effects } = making;
   const from = await findDatabase(server, source);
   if (from === null && options.data !== 'empty')
     throw new Failure(
       `There is no database \`${source}\` at ${server.name} to clone. Make it in the main worktree first, or say \`data: empty\`.`,
     );
   const filled = from === null || options.data === 'empty' ? await makeEmpty(making) : await copy(making, from);
-  if (from !== null) await copySettings(server, from, temporary);
+  if (from !== null) await copyRules(server, from, temporary, (text) => effects.say(text));
   // Who owns a database may make tables in it: what an administrator has made is the app's.
   const owner = from === null || options.data === 'empty' ? app.user : from.owner;
   if (making.address !== app && owner !== '' && owner !== server.user.name)
     await server.run(`alter database ${identifier(temporary)} owner to ${quotedRole(owner)}`);
   if (options.seed !== undefined) await seed(making, options.seed);
   return filled;
-}
-
-function quotedRole(role: string): string {
-  return `"${role.replaceAll('"', '""')}"`;
 }
 
 async function makeEmpty({ server, temporary }: Making): Promise<string> {
@@ -255,23 +252,6 @@ async function createFrom(template: string, { server, temporary }: Making, bytes
   } else if (server.version >= 150_000) strategy = bytes < WAL_LOG_BELOW ? ' strategy wal_log' : ' strategy file_copy';
   await server.run(`create database ${identifier(temporary)} template ${identifier(template)}${strategy}`);
 }
-
-/** What `ALTER DATABASE … SET` has set: a clone does not bring it along. */
-async function copySettings(server: Server, { oid }: DatabaseRow, target: string): Promise<void> {
-  const rows = await server.rows<{ setting: string }>(
-    'select unnest(setconfig) as setting from pg_db_role_setting where setdatabase = $1::oid and setrole = 0',
-    [oid],
-  );
-  for (const { setting } of rows) {
-    const at = setting.indexOf('=');
-    const [name, value] = [setting.slice(0, at), setting.slice(at + 1)];
-    // Lists are kept as they are written in SQL; anything else is one text.
-    const written = LISTS.has(name) ? value : literal(value);
-    await server.run(`alter database ${identifier(target)} set ${name.split('.').map(quotedRole).join('.')} to ${written || "''"}`);
-  }
-}
-
-const LISTS = new Set(['search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries']);
 
 /** Sanitising, or first rows: a file of SQL, or a command that finds the database in the app's variables. */
 async function seed({ server, address, app, temporary, effects, variables }: Making, what: string): Promise<void> {
