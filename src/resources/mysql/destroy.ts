@@ -3,15 +3,15 @@ import { endLeftover } from '../../steps/process-group.ts';
 import { claimOn } from '../address.ts';
 import { claimedDatabases, derivedFrom, whose } from '../database.ts';
 import type { DestroyEffects } from '../resource.ts';
-import { ownerAccess } from './access.ts';
+import { type Access, ownerAccess } from './access.ts';
 import { isHere } from './identity.ts';
-import { drop, endSessions, NO_GRANT, NOT_THERE, quotedPattern, Refusal, type Server, withServer } from './server.ts';
+import { drop, endSessions, NO_GRANT, NOT_THERE, quotedPattern, Refusal, type Server, serverOf, withServer } from './server.ts';
 
 /**
  * Drops what the journal says was made, and what test runners derived from it.
  * @throws {Failure} when it cannot be proven to be ours
  */
-export async function destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void | 'nothing'> {
+export async function destroy(made: Record<string, string>, effects: DestroyEffects): Promise<'nothing' | undefined> {
   const { database = '', server: where = '', nonce } = made;
   const claim = claimOn('database', where, database);
   if (nonce === undefined) {
@@ -20,18 +20,34 @@ export async function destroy(made: Record<string, string>, effects: DestroyEffe
     return 'nothing';
   }
   if (made.loader !== undefined) await endLeftover(made.loader);
-  const dropped = await withServer(await ownerAccess(made), (server) => dropAll(made, server, effects), effects);
+  const owner = await ownerAccess(made);
+  const dropped = await withServer(
+    owner,
+    async (server) => {
+      if (!(await isHere(made, server, effects.worktreeId))) throw elsewhere(made, owner);
+      return dropAll(made, server, effects);
+    },
+    effects,
+  );
   effects.release(claim);
   return dropped ? undefined : 'nothing';
 }
 
+/** Why nothing is touched at the server that answered. */
+function elsewhere({ database, server: where }: Record<string, string>, { address, from }: Access): Failure {
+  const named = serverOf(address);
+  const what =
+    named === where
+      ? `Another server answers at ${where} now than the one that has \`${database}\``
+      : `\`${database}\` is on ${where}, and ${named}, which ${from} names now, is another server`;
+  return new Failure(
+    `${what}, as far as can be told: nothing there is touched. When its own server is named and answers again: \`git coppice gc\`.`,
+  );
+}
+
 /** @returns whether there was anything to drop */
 async function dropAll(made: Record<string, string>, server: Server, effects: DestroyEffects): Promise<boolean> {
-  const { database = '', server: where } = made;
-  if (!(await isHere(made, server, effects.worktreeId)))
-    throw new Failure(
-      `Another server answers at ${where} now than the one that has \`${database}\`, as far as can be told: nothing there is touched. Start that one, and set its address again if that was changed; then \`git coppice gc\`.`,
-    );
+  const { database = '' } = made;
   const dropped = await dropOurs(database, made, server, effects);
   const derived = await derivedDatabases(made, server);
   for (const name of derived) await drop(server, name);

@@ -95,13 +95,13 @@ export async function withServer<Result>(
   // Loaded before the stream is there: what befalls that must find it listening.
   const { createConnection } = await import('mysql2/promise');
   const stream = streamTo(access.address);
-  const abandon = () => stream.destroy(Object.assign(new Error('interrupted'), { code: ABANDONED }));
+  const abandon = () => giveUp(stream, ABANDONED);
   if (signal?.aborted) abandon();
   signal?.addEventListener('abort', abandon);
   try {
     const { user, password } = access.address;
     const connecting = createConnection({ stream: () => stream, user, password, connectTimeout: connectMs });
-    return await work(await serverOn(await answered(connecting, access), access));
+    return await work(await serverOn(await answered(connecting, access), stream, access));
   } finally {
     signal?.removeEventListener('abort', abandon);
     stream.destroy();
@@ -123,13 +123,21 @@ async function answered(connecting: Promise<Connection>, access: Access): Promis
   }
 }
 
-async function serverOn(connection: Connection, access: Access): Promise<Server> {
+/** What waits for the server at this moment fails with this code. */
+function giveUp(stream: net.Socket, code: string): void {
+  stream.destroy(Object.assign(new Error('given up'), { code }));
+}
+
+async function serverOn(connection: Connection, stream: net.Socket, access: Access): Promise<Server> {
   const rows = async (sql: string, values: unknown[] = []): Promise<Record<string, unknown>[]> => {
+    // The driver's own timer outlives a statement that fails.
+    const timer = setTimeout(() => giveUp(stream, 'ETIMEDOUT'), STATEMENT_MS);
     try {
-      const [found] = await connection.query<RowDataPacket[]>({ sql, values, timeout: STATEMENT_MS });
-      return found;
+      return (await connection.query<RowDataPacket[]>({ sql, values }))[0];
     } catch (error) {
       throw refusal(error, access);
+    } finally {
+      clearTimeout(timer);
     }
   };
   const run = async (sql: string) => {
@@ -187,7 +195,7 @@ function kindOf(text: string, ignoresCase: boolean, address: Address): ServerKin
 /** Ours, for what is given up on the way. */
 const ABANDONED = 'COPPICE_ABANDONED';
 const NO_CONNECTION = ['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'EACCES'];
-const LOST = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'PROTOCOL_SEQUENCE_TIMEOUT'];
+const LOST = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE'];
 
 /** What a server said, or that there is none, as a sentence. Anything else is a bug, and is given back as it is. */
 function refusal(error: unknown, { address, from }: Access): unknown {
@@ -206,7 +214,7 @@ function refusal(error: unknown, { address, from }: Access): unknown {
     return new Refusal(`No MySQL answers at ${server} (${code}). Start it, then run \`git coppice up\`.`, errno);
   // A statement on a connection that is closed already has no code.
   if (LOST.includes(code) || (fatal && code === ''))
-    return new Refusal(`The MySQL server at ${server} went away, or did not answer in time (${code || error.message}).`, errno);
+    return new Refusal(`The MySQL server at ${server} went away (${code || error.message}).`, errno);
   if (errno === 1045 || errno === 1698)
     return new Refusal(
       `The MySQL server at ${server} does not let \`${address.user}\` in: ${sqlMessage}. User and password come from ${from}.`,
