@@ -7,10 +7,11 @@ import { findShared } from './files/isolation.ts';
 import { placeFile } from './files/place.ts';
 import { readWorktreeId } from './git/identity.ts';
 import { keep } from './git/kept.ts';
-import type { WorktreeClaims } from './ledger/claims.ts';
+import { reserveBase, type WorktreeClaims } from './ledger/claims.ts';
 import { readIfThere } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
 import { isSameThing, type StepRecord } from './ledger/record.ts';
+import { openStateDir } from './ledger/state-dir.ts';
 import { Failure } from './outcome.ts';
 import { type Plan, type PlannedFile, type PlannedResource, type PlannedStep, resourceType } from './plan.ts';
 import type { Reporter } from './report/reporter.ts';
@@ -265,6 +266,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     worktreePath,
     mainPath: mainPath ?? worktreePath,
     worktreeId: journal.record.id,
+    slot: facts.slot,
     signal,
     log: path.join(logs, `${name}.log`),
     stateFolder,
@@ -283,6 +285,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
       return false;
     },
     release: (claim) => giveBack([claim], journal, claims),
+    keepForMain: (port) => reserveBase(openStateDir(), port, journal.record.repository),
     say: (text) => report.warn(text),
   };
 }

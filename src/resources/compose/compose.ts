@@ -161,6 +161,8 @@ async function generate(made: Made, effects: ResourceEffects, overrides: boolean
   const project = await readProject(effects.worktreePath, findComposeFiles(effects.worktreePath, named));
   const own = { ...effects.mainEnv, ...effects.variables() };
   const published = project.services.flatMap(({ ports }) => ports.map((entry) => readPort(entry, effects.mainEnv, own)));
+  // Before any is taken: what one service of the main worktree has, another's here must not get.
+  for (const port of published.flatMap(({ main }) => main)) effects.keepForMain(port);
   const known = portsMade(made);
   const ports: Record<string, number> = {};
   for (const port of published) {
@@ -191,7 +193,7 @@ async function make(resolved: ResolvedResource, effects: ResourceEffects): Promi
     missing.push(...published.filter((port) => port.from !== null && blockName(port) === block));
   }
   const finder = await portFinder(effects);
-  for (const port of missing) ports[blockName(port)] ??= await findBlock(port, finder);
+  for (const port of missing) ports[blockName(port)] ??= await findBlock(port, effects.slot, finder);
   made = { ...made, ports: JSON.stringify(ports), style: overrides ? 'override' : 'copies', compose: program?.version ?? 'none' };
   const { generated } = await generate(made, effects, overrides);
   made = { ...made, order: JSON.stringify(orderIn(generated, effects)), parts: JSON.stringify(partsOf(published, ports)) };
