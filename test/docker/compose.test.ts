@@ -240,6 +240,83 @@ test('a service that ends with an error fails the set-up with its last line', as
   expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
 });
 
+test('after a reset of its engine, a worktree that is there and one that is gone are given up by name, and up goes on', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  for (const name of ['a', 'b']) expect((await add(world, main, name)).code).toBe(0);
+  const a = path.join(world.root, 'a');
+  const early = await world.coppice(main, 'gc', '--forget', 'shop-a');
+  expect([early.code, early.stderr]).toEqual([1, expect.stringContaining('The Docker engine of the Compose project shop-a answers')]);
+  expect(things('shop-a').length).toBe(4);
+  await engine.reset();
+  await world.git(main, 'worktree', 'remove', '--force', '../b');
+  // Somebody else's by now: a project of the same name on the new engine.
+  engine.docker('volume', 'create', '--label', 'com.docker.compose.project=shop-b', 'shop-b_data');
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('gone for good, `git coppice gc --forget shop-b`')]);
+  const dry = await world.coppice(main, 'gc', '--forget', 'shop-b', '--dry-run');
+  expect([dry.code, records(world).length], dry.stderr).toEqual([0, 2]);
+  const forgotten = await world.coppice(world.root, 'gc', '--forget', 'shop-b');
+  expect([forgotten.code, forgotten.stderr]).toEqual([0, expect.stringContaining('shop-b        forgotten')]);
+  expect([things('shop-b'), records(world).map(({ slug }) => slug)]).toEqual([['shop-b_data'], ['a']]);
+  const before = port(a);
+  const up = await world.coppice(a, 'up');
+  expect([up.code, up.stderr]).toEqual([1, expect.stringMatching(/another Docker engine.*`git coppice gc --forget shop-a` first/)]);
+  expect((await world.coppice(a, 'gc', '--forget', 'shop-a')).code).toBe(0);
+  const again = await world.coppice(a, 'up');
+  expect([again.code, things('shop-a').length, port(a)], again.stderr).toEqual([0, 4, before]);
+  const unknown = await world.coppice(a, 'gc', '--forget', 'shop-b');
+  expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('no Compose project of that name')]);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+  engine.docker('volume', 'rm', 'shop-b_data');
+});
+
+test('with `services` only those are started, and what was started by hand and ended is no matter', async () => {
+  const world = makeWorld();
+  const config = 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true, services: [db] } }\n';
+  const main = await shop(world, 'v2', { 'worktree.config.yaml': config });
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([0, expect.stringContaining('db up')]);
+  const own = ['shop-a-db-1', 'shop-a_data', 'shop-a_default'];
+  expect(things('shop-a')).toEqual(own);
+  const a = path.join(world.root, 'a');
+  const typed = await world.run(a, 'docker', ['compose', 'up', '-d', 'web']);
+  expect(typed.code, typed.stderr).toBe(0);
+  engine.docker('kill', 'shop-a-web-1');
+  const up = await world.coppice(a, 'up');
+  expect([up.code, things('shop-a')], up.stderr).toEqual([0, ['shop-a-db-1', 'shop-a-web-1', 'shop-a_data', 'shop-a_default']]);
+  expect(engine.docker('ps', '--format', '{{.Names}}')).toEqual(['shop-a-db-1']);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('a service that does not become healthy within `timeout` fails the set-up, which says which, and steps do not run', async () => {
+  const world = makeWorld();
+  const config = 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true, timeout: 8s } }\nsteps: { seed: touch seeded }\n';
+  const never = SHOP.replace('test -e /data/x]', 'test -e /data/y], retries: 1000');
+  const main = await shop(world, 'v2', { 'worktree.config.yaml': config, 'compose.yaml': never });
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([1, expect.stringContaining('shop-a was not healthy within 8.0s: db is starting.')]);
+  const a = path.join(world.root, 'a');
+  expect(fs.existsSync(path.join(a, 'seeded'))).toBe(false);
+  engine.docker('exec', 'shop-a-db-1', '/bin/touch', '/data/y');
+  const up = await world.coppice(a, 'up');
+  expect([up.code, fs.existsSync(path.join(a, 'seeded'))], up.stderr).toEqual([0, true]);
+  expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('with `export: false` it is still its own project that is started', async () => {
+  const world = makeWorld();
+  const config = 'resources: { SHOP: { type: compose, up: true, export: false } }\n';
+  const main = await shop(world, 'v2', { 'worktree.config.yaml': config, 'compose.yaml': `name: shop\n${SHOP}` });
+  const added = await add(world, main, 'a');
+  expect([added.code, things('shop'), things('shop-a').length], added.stderr).toEqual([0, [], 4]);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
 test('a branch with a hostile name gets a project of a plain one', async () => {
   const world = makeWorld();
   const main = await shop(world, 'v2');

@@ -57,15 +57,34 @@ test('a block is taken whole, above what is taken, and running out of ports is s
   expect(blockName(block)).toBe('3000-3011');
   const tried: number[][] = [];
   const take = (ports: number[]) => Promise.resolve(tried.push(ports) > 1);
-  expect(await findBlock(block, { usable: (port) => port !== 3045, take })).toBe(3060);
+  expect(await findBlock(block, 1, { usable: (port) => port !== 3045, take })).toBe(3060);
   expect(tried.map(([first]) => first)).toEqual([3020, 3060]);
   const high = readPort(entry('65530:80'), {}, {});
-  await expect(findBlock(high, { usable: () => true, take })).rejects.toThrow(/compose\.yaml:3: no port is left above 65530/);
+  await expect(findBlock(high, 1, { usable: () => true, take })).rejects.toThrow(/compose\.yaml:3: no port is left above 65530/);
+});
+
+test.for([
+  [1, 3010],
+  [7, 3070],
+  [6254, 3010],
+])('in slot %i the port 3000 is %i', async ([slot, expected]) => {
+  const finder = { usable: () => true, take: () => Promise.resolve(true) };
+  expect(await findBlock(readPort(entry('3000:80'), {}, {}), slot ?? 0, finder)).toBe(expected);
+});
+
+test('where the place of its slot is taken, a port gets the next, and after the last one the first', async () => {
+  const tried: number[] = [];
+  const take = ([port = 0]: number[]) => Promise.resolve(tried.push(port) > 3);
+  const high = readPort(entry('65500:80'), {}, {});
+  expect(await findBlock(high, 2, { usable: () => true, take: (ports) => take(ports) }).catch((error: Error) => error.message)).toMatch(
+    /no port is left above 65500/,
+  );
+  expect(tried).toEqual([65_520, 65_530, 65_510]);
 });
 
 test('a low port gets one that needs no rights', async () => {
   const finder = { usable: () => true, take: () => Promise.resolve(true) };
-  expect(await findBlock(readPort(entry('80:80'), {}, {}), finder)).toBe(8090);
+  expect(await findBlock(readPort(entry('80:80'), {}, {}), 1, finder)).toBe(8090);
 });
 
 test('what cannot be isolated is said with its line', async () => {

@@ -7,13 +7,13 @@ import { readIfThere } from '../../ledger/document.ts';
 import { openStateDir } from '../../ledger/state-dir.ts';
 import { Failure } from '../../outcome.ts';
 import { allFree, listeningPorts, usable } from '../../slot.ts';
-import type { CarryRule, Created, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
+import type { CarryRule, Created, DestroyEffects, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
 import type { ResourceOptions } from '../schemas.ts';
 import { type Compose, engineAddress, findCompose, findEngine, thingsOf, towards } from './engine.ts';
 import { type ComposeProject, findComposeFiles, readProject } from './file.ts';
 import { type Generated, overriding, rewriting } from './generate.ts';
 import { blockName, findBlock, type PortFinder, type Published, portsIn, readPort } from './ports.ts';
-import { endStarter, removeProject, startProject } from './run.ts';
+import { endStarter, forgetProject, removeProject, startProject } from './run.ts';
 
 type Options = ResourceOptions<'compose'>;
 type Made = Record<string, string>;
@@ -33,6 +33,7 @@ export const compose: ResourceType<Options> = {
     const files = options.files ?? filesOfMain(context);
     const made: Made = {
       ...context.before,
+      ...(context.mainEnv.COMPOSE_PATH_SEPARATOR && { separator: path.delimiter }),
       thing: 'a Compose project',
       name: context.before?.name ?? projectName(context.project, context.slug),
     };
@@ -52,9 +53,9 @@ export const compose: ResourceType<Options> = {
     );
   },
   create: (_options, resolved, effects) => make(resolved, effects),
-  async start(options, { made }, effects) {
+  async start(options, resolved, effects) {
     if (!options.up) return null;
-    return startProject(options, made, effects);
+    return startProject(options, resolved, effects);
   },
   async stop(made, effects) {
     await endStarter(effects.stateFolder);
@@ -63,16 +64,31 @@ export const compose: ResourceType<Options> = {
   async destroy(made, effects) {
     await endStarter(effects.stateFolder);
     await removeProject(made, effects.worktreeId, ['container', 'network', 'volume']);
-    fs.rmSync(folderOf(effects.stateFolder), { recursive: true, force: true });
-    for (const name of claimsOf(made)) effects.release(name);
+    giveBackAll(made, effects);
+  },
+  nameOf: ({ name }) => name,
+  async forget(made, effects) {
+    const line = await forgetProject(made);
+    await endStarter(effects.stateFolder);
+    giveBackAll(made, effects);
+    return line;
   },
 };
+
+/** What this machine keeps of a project beside its engine. */
+function giveBackAll(made: Made, { stateFolder, release }: DestroyEffects): void {
+  fs.rmSync(folderOf(stateFolder), { recursive: true, force: true });
+  for (const name of claimsOf(made)) release(name);
+}
 
 /** The files that Compose is told of in the main worktree, where it does not look for them. */
 function filesOfMain({ mainEnv, mainPath }: ResourceContext): string[] | null {
   const { COMPOSE_FILE: named, COMPOSE_PATH_SEPARATOR: separator = ':' } = mainEnv;
   if (!named) return null;
-  return named.split(separator || ':').map((file) => (path.isAbsolute(file) ? path.relative(mainPath, file) : file));
+  return named.split(separator || ':').map((file) => {
+    const inside = path.isAbsolute(file) ? path.relative(mainPath, file) : file;
+    return path.isAbsolute(file) && inside.split(path.sep)[0] === '..' ? file : inside;
+  });
 }
 
 /** `<project>-<slug>` as Compose wants it: `[a-z0-9][a-z0-9_-]*`. */
@@ -90,7 +106,7 @@ function hash(text: string): string {
 
 /** What is known from what was made; before it is made, nothing that an app could use. */
 function resolvedFrom(variable: string, worktree: string, made: Made): ResolvedResource {
-  const { name = '', order } = made;
+  const { name = '', order, separator } = made;
   const ports = portsMade(made);
   const composeFile =
     order === undefined ? null : (JSON.parse(order) as string[]).map((file) => path.resolve(worktree, file)).join(path.delimiter);
@@ -100,7 +116,15 @@ function resolvedFrom(variable: string, worktree: string, made: Made): ResolvedR
   });
   return {
     value: composeFile === null ? null : name,
-    variables: composeFile === null ? {} : { COMPOSE_PROJECT_NAME: name, COMPOSE_FILE: composeFile },
+    variables:
+      composeFile === null
+        ? {}
+        : {
+            COMPOSE_PROJECT_NAME: name,
+            COMPOSE_FILE: composeFile,
+            // The main worktree's own would follow into this one's env file.
+            ...(separator && { COMPOSE_PATH_SEPARATOR: separator }),
+          },
     parts: { project: name, ...(JSON.parse(made.parts ?? '{}') as Record<string, string>) },
     made: { ...made, variable, shown: `Compose project ${name}` },
     source: null,
@@ -201,7 +225,7 @@ async function make(resolved: ResolvedResource, effects: ResourceEffects): Promi
   for (const name of stale) effects.release(name);
   write(generated, folderOf(effects.stateFolder));
   const is = resolvedFrom(variable, effects.worktreePath, made);
-  const separators = Object.values(is.variables).join('').split(path.delimiter).length - 1;
+  const separators = (is.variables.COMPOSE_FILE ?? '').split(path.delimiter).length - 1;
   if (separators !== generated.order.length - 1)
     throw new Failure(
       `The path of this worktree holds a \`${path.delimiter}\`, which COMPOSE_FILE cannot say. Move the worktree with \`git worktree move\`.`,
