@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -73,6 +75,59 @@ test('without Docker a worktree has its name, ports and files, other variables f
   await world.git(main, 'worktree', 'prune');
   expect((await world.coppice(main, 'gc')).code).toBe(0);
   expect(composeClaims(world)).toEqual([]);
+});
+
+test('a port that a compose file publishes in the main worktree is given to no worktree of any repository', async () => {
+  const world = makeWorld();
+  const { main, port } = await shop(world);
+  // The second service is published where the first one's place would be.
+  const both = `services:\n  db: { image: x, ports: ["${port}:5432"] }\n  web: { image: x, ports: ["${port + 10}:2"] }\n`;
+  fs.writeFileSync(path.join(main, 'compose.yaml'), both);
+  await world.git(main, 'commit', '-qam', 'both');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  const given = composeClaims(world).filter((name) => name.startsWith('port-'));
+  expect(given).not.toContain(`port-${port + 10}`);
+  // Of another repository a base leads to a port of that main worktree, another to a port of that worktree.
+  const other = await world.repository('other', {
+    'worktree.config.yaml': `resources: { PORT: ${port - 10}, NEXT: ${port + 1} }\n`,
+    '.gitignore': '.env\n',
+  });
+  for (const name of ['b', 'c', 'd']) expect((await world.run(other, 'git', ['worktree', 'add', `../${name}`, '-b', name])).code).toBe(0);
+  const ports = ['b', 'c', 'd'].map((name) => Number(variables(path.join(world.root, name)).PORT));
+  for (const kept of [port, port + 10]) expect(ports).not.toContain(kept);
+  // Those of a variable that only the main worktree has are kept too.
+  const third = await freePort();
+  const compose = `services:\n  web: { image: x, ports: ["\${WEB:-1}:80"] }\n`;
+  const varied = await world.repository(
+    'varied',
+    { 'worktree.config.yaml': CONFIG.replace('db_5432', 'web_80'), '.gitignore': '.env\n', 'compose.yaml': compose },
+    { '.env': `WEB=${third}\n` },
+  );
+  expect((await world.run(varied, 'git', ['worktree', 'add', '../e', '-b', 'e'])).code).toBe(0);
+  expect([...claimedNames(openStateDir(world.env))].filter((name) => name.startsWith(`base-${third}-`))).toHaveLength(1);
+});
+
+test('a port is its base and ten times the slot, where that is free, and stays it', async () => {
+  const world = makeWorld();
+  const { main, port } = await shop(world);
+  const names = ['a', 'b', 'c'];
+  for (const name of names) expect((await add(world, main, name)).code).toBe(0);
+  const ports = () => names.map((name) => Number(variables(path.join(world.root, name)).DB_PORT) - port);
+  expect(ports()).toEqual([10, 20, 30]);
+  // The slot tells, not which is free first.
+  expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
+  names.shift();
+  for (const name of names) expect((await world.coppice(path.join(world.root, name), 'down')).code).toBe(0);
+  for (const name of [...names].reverse()) expect((await world.coppice(path.join(world.root, name), 'up')).code).toBe(0);
+  expect(ports()).toEqual([20, 30]);
+  // Somebody has the place of the next one.
+  const listener = net.createServer().listen(port + 10, '127.0.0.1');
+  await once(listener, 'listening');
+  names.push('d');
+  expect((await add(world, main, 'd')).code).toBe(0);
+  listener.close();
+  expect((await world.coppice(path.join(world.root, 'd'), 'up', '--force')).code).toBe(0);
+  expect(ports()).toEqual([20, 30, 40]);
 });
 
 test('a later up keeps the ports, and gives a service that is new one of its own', async () => {
