@@ -12,7 +12,7 @@ import type { ResourceOptions } from '../schemas.ts';
 import { type Compose, engineAddress, findCompose, findEngine, thingsOf, towards } from './engine.ts';
 import { type ComposeProject, findComposeFiles, readProject } from './file.ts';
 import { type Generated, overriding, rewriting } from './generate.ts';
-import { blockName, findBlock, type PortFinder, type Published, portsIn, readPort } from './ports.ts';
+import { blockName, findBlock, isTaken, type PortFinder, type Published, portsIn, readPort } from './ports.ts';
 import { endStarter, forgetProject, removeProject, startProject } from './run.ts';
 
 type Options = ResourceOptions<'compose'>;
@@ -20,6 +20,9 @@ type Made = Record<string, string>;
 
 /** Room for what Compose adds for services: names of containers are host names, of 63 characters at most. */
 const MAX_NAME = 40;
+
+/** Of a longer range than this the main worktree's ports are not kept: a claim is a file. Docker takes minutes for such a range. */
+const MAX_KEPT = 1000;
 
 /**
  * A Compose project of the worktree's own. All of it is in two variables, which Compose reads from `.env` by itself:
@@ -182,12 +185,18 @@ interface Reading {
 /** Reads the project and says what the generated files are, with the ports that are known. */
 async function generate(made: Made, effects: ResourceEffects, overrides: boolean): Promise<Reading> {
   const named = made.files === undefined ? null : (JSON.parse(made.files) as string[]);
-  const project = await readProject(effects.worktreePath, findComposeFiles(effects.worktreePath, named));
   const own = { ...effects.mainEnv, ...effects.variables() };
-  const published = project.services.flatMap(({ ports }) => ports.map((entry) => readPort(entry, effects.mainEnv, own)));
-  // Before any is taken: what one service of the main worktree has, another's here must not get.
-  for (const port of published.flatMap(({ main }) => main)) effects.keepForMain(port);
+  const project = await readProject(effects.worktreePath, findComposeFiles(effects.worktreePath, named), own);
   const known = portsMade(made);
+  const published = project.services.flatMap(({ ports }) =>
+    ports.map((entry) => {
+      const port = readPort(entry, effects.mainEnv, own);
+      // A variable that is computed from what was taken here makes it no less taken.
+      return isTaken(port, known) ? readPort(entry, effects.mainEnv, effects.mainEnv) : port;
+    }),
+  );
+  // Before any is taken: what one service of the main worktree has, another's here must not get.
+  for (const { main } of published) if (main.length <= MAX_KEPT) for (const port of main) effects.keepForMain(port);
   const ports: Record<string, number> = {};
   for (const port of published) {
     const there = known[blockName(port)];
@@ -256,9 +265,10 @@ async function ownProject(made: Made, effects: ResourceEffects): Promise<Made> {
 
 async function portFinder(effects: ResourceEffects): Promise<PortFinder> {
   const listening = await listeningPorts();
-  const reserved = () => reservedPorts(claimedNames(openStateDir()));
+  const reserved = reservedPorts(claimedNames(openStateDir()));
   return {
-    usable: (port) => usable(port) && !reserved().has(port),
+    // One that somebody reserves meanwhile cannot be claimed.
+    usable: (port) => usable(port) && !reserved.has(port),
     async take(block) {
       const taken: string[] = [];
       for (const port of block) {

@@ -34,7 +34,7 @@ interface Parsed {
   after: string;
 }
 
-const SHORT = /^((?:\[[^\]]*\]:|\d+(?:\.\d+){3}:)?)(?:(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)((?:\/[a-z]+)?)$/i;
+const SHORT = /^((?:\[[^\]]*\]:|\d+(?:\.\d+){3}:|[0-9a-f]*::[0-9a-f:.]*:)?)(?:(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)((?:\/[a-z]+)?)$/i;
 
 /**
  * Which host ports an entry publishes, in the main worktree.
@@ -147,6 +147,12 @@ function variable(name: string, env: Record<string, string>): string | undefined
 /** What two worktrees' blocks of ports are kept under: `5432`, `3000-3005`. One host port of the main worktree has one here. */
 export function blockName({ from, count }: Published): string {
   return count === 1 ? String(from) : `${from}-${(from ?? 0) + count - 1}`;
+}
+
+/** Whether the variables of this worktree give an entry the very port that was taken for it here. */
+export function isTaken({ main, own }: Published, taken: Record<string, number>): boolean {
+  const name = main.length === 1 ? String(main[0]) : `${main[0]}-${main.at(-1)}`;
+  return own !== null && taken[name] === own;
 }
 
 /** What is needed to find free ports. */
