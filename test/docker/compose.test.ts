@@ -243,12 +243,13 @@ test.for(['journal', 'programs'] as const)(
     const world = makeWorld();
     const main = await shop(world, 'v2', { 'compose.yaml': SMALL });
     const [killAt, count] = what === 'journal' ? ['KILL_AT', 'COUNT'] : ['KILL_AT_SPAWN', 'COUNT_SPAWNS'];
+    const like = { NODE_OPTIONS: PRELOAD, COPPICE_TEST_SPAWNS_LIKE: 'docker' };
     const counter = path.join(world.root, 'count');
     const own = (name: string) => [`shop-${name}-db-1`, `shop-${name}_data`, `shop-${name}_default`];
     const adding = (name: string, env: NodeJS.ProcessEnv) =>
-      world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name], { env: { NODE_OPTIONS: PRELOAD, ...env } });
+      world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name], { env: { ...like, ...env } });
     const removing = (name: string, env: NodeJS.ProcessEnv) =>
-      world.run(main, process.execPath, [CLI, 'remove', '--force', `../${name}`], { env: { NODE_OPTIONS: PRELOAD, ...env } });
+      world.run(main, process.execPath, [CLI, 'remove', '--force', `../${name}`], { env: { ...like, ...env } });
     const counted = async (work: (env: NodeJS.ProcessEnv) => Promise<unknown>) => {
       fs.writeFileSync(counter, '');
       await work({ [`COPPICE_TEST_${count}`]: counter });
@@ -363,6 +364,61 @@ test('a service that does not become healthy within `timeout` fails the set-up, 
   expect(things('shop-a')).toEqual([]);
 });
 
+test('a worktree that is moved keeps its project, whose bind mounts follow at the next up', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  await world.git(main, 'worktree', 'move', '../a', '../moved');
+  const moved = path.join(world.root, 'moved');
+  const up = await world.coppice(moved, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  expect(things('shop-a').length).toBe(4);
+  expect(engine.docker('inspect', '-f', '{{range .Mounts}}{{.Source}} {{end}}', 'shop-a-db-1')[0]).toContain(path.join(moved, 'files'));
+  const typed = await world.run(moved, 'docker', ['compose', 'port', 'web', '80']);
+  expect(typed.stdout.trim(), typed.stderr).toBe(`0.0.0.0:${port(moved)}`);
+  expect((await world.coppice(main, 'remove', '../moved')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('a worktree that is removed while its project starts leaves nothing once gc has run', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  const running = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  await until(() => things('shop-a').length > 0 || running.child.exitCode !== null, 'the start');
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  await running.ended;
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, things('shop-a'), records(world)], gc.stderr).toEqual([0, [], []]);
+});
+
+test('two set-ups of one worktree at once come to one project', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  const a = path.join(world.root, 'a');
+  expect((await world.coppice(a, 'down')).code).toBe(0);
+  const both = await Promise.all([world.coppice(a, 'up'), world.coppice(a, 'up')]);
+  for (const { code, stderr } of both) expect(code, stderr).toBe(0);
+  expect(things('shop-a').length).toBe(4);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('an engine that dies while the project starts fails the set-up, and up makes it whole', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  const running = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  await until(() => things('shop-a').length > 0 || running.child.exitCode !== null, 'the start');
+  await engine.kill();
+  const { code, stderr } = await running.ended;
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/shop-a could not be started|Docker engine does not answer/)]);
+  await engine.start();
+  const up = await world.coppice(path.join(world.root, 'a'), 'up');
+  expect([up.code, things('shop-a').length], up.stderr).toEqual([0, 4]);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
 test('with `export: false` it is still its own project that is started', async () => {
   const world = makeWorld();
   const config = 'resources: { SHOP: { type: compose, up: true, export: false } }\n';
@@ -371,6 +427,29 @@ test('with `export: false` it is still its own project that is started', async (
   expect([added.code, things('shop'), things('shop-a').length], added.stderr).toEqual([0, [], 4]);
   expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
   expect(things('shop-a')).toEqual([]);
+});
+
+test('a folder with a hostile name, and a service of several containers that share a range of ports', async () => {
+  const world = makeWorld();
+  const compose = `services:
+  __proto__: { image: "coppice-test:1", command: /bin/sleep 1000, stop_signal: SIGKILL, deploy: { replicas: 2 }, ports: ["15500-15501:80"] }
+`;
+  const main = await shop(world, 'v2', { 'compose.yaml': compose });
+  const folder = "'; DROP TABLE x; --";
+  const added = await world.run(main, 'git', ['worktree', 'add', '--detach', `../${folder}`]);
+  expect(added.code, added.stderr).toBe(0);
+  expect(things('shop-drop-table-x')).toEqual([
+    'shop-drop-table-x-__proto__-1',
+    'shop-drop-table-x-__proto__-2',
+    'shop-drop-table-x_default',
+  ]);
+  const worktree = path.join(world.root, folder);
+  const typed = await world.run(worktree, 'docker', ['compose', 'ps', '--format', '{{.Ports}}']);
+  expect([...new Set(typed.stdout.match(/155\d\d->/g))].sort(), typed.stderr).toEqual(['15510->', '15511->']);
+  const again = await world.coppice(worktree, 'up');
+  expect(again.code, again.stderr).toBe(0);
+  expect((await world.coppice(main, 'remove', `../${folder}`)).code).toBe(0);
+  expect(things('shop-drop-table-x')).toEqual([]);
 });
 
 test('a branch with a hostile name gets a project of a plain one', async () => {

@@ -164,6 +164,50 @@ test('a port that a variable names is left to the port resource of that name', a
   expect(read(generated)).toContain(`- "\${WEB_PORT:-${base}}:80"`);
 });
 
+test('a port that a variable of this worktree repeats stays its own, over any number of runs', async () => {
+  const world = makeWorld();
+  const { main, port } = await shop(world);
+  fs.writeFileSync(path.join(main, 'compose.yaml'), `services:\n  db: { image: x, ports: ["\${DB_PORT:-${port}}:5432"] }\n`);
+  await world.git(main, 'commit', '-qam', 'by a variable');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  const worktree = path.join(world.root, 'a');
+  const before = [variables(worktree), composeClaims(world)];
+  expect(composeClaims(world)).toEqual(['compose-shop-a', `port-${port + 10}`]);
+  for (const _run of [1, 2]) {
+    const up = await world.coppice(worktree, 'up');
+    expect([up.code, [variables(worktree), composeClaims(world)]], up.stderr).toEqual([0, before]);
+  }
+});
+
+test('another separator of COMPOSE_FILE in the main worktree does not reach this one', async () => {
+  const world = makeWorld();
+  const { main } = await shop(world, CONFIG, { 'more.yaml': 'services: {}\n' });
+  fs.appendFileSync(path.join(main, '.env'), 'COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE=compose.yaml,more.yaml\n');
+  const added = await add(world, main, 'a');
+  expect(added.code, added.stderr).toBe(0);
+  const env = variables(path.join(world.root, 'a'));
+  expect(env.COMPOSE_PATH_SEPARATOR).toBe("':'");
+  const files = (env.COMPOSE_FILE ?? '').split(':');
+  expect(files.slice(0, 2)).toEqual(['compose.yaml', 'more.yaml'].map((name) => path.join(world.root, 'a', name)));
+  expect([files.length, fs.existsSync(files[2] ?? '')]).toEqual([3, true]);
+});
+
+test('a project of 5,000 services, whose ports are side by side, gets each its own', async () => {
+  const world = makeWorld();
+  const services = Array.from({ length: 5000 }, (_, index) => `  s${index}: { image: x, ports: ["${20_000 + index}:80"] }`);
+  const { main } = await shop(world, 'resources: { COMPOSE_PROJECT_NAME: compose }\n', {
+    'compose.yaml': `services:\n${services.join('\n')}\n`,
+  });
+  const added = await add(world, main, 'a');
+  expect(added.code, added.stderr.slice(-2000)).toBe(0);
+  const ports = composeClaims(world).flatMap((name) => (name.startsWith('port-') ? [Number(name.slice(5))] : []));
+  expect([ports.length, ports.filter((given) => given >= 20_000 && given < 25_000)]).toEqual([5000, []]);
+  const up = await world.coppice(path.join(world.root, 'a'), 'up');
+  expect([up.code, composeClaims(world).length]).toEqual([0, 5001]);
+  expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
+  expect(composeClaims(world)).toEqual([]);
+});
+
 test('`up: true` without Docker fails with what to install, and the env file is there', async () => {
   const world = makeWorld();
   const { main } = await shop(world, 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true } }\n');

@@ -267,7 +267,7 @@ async function portFinder(effects: ResourceEffects): Promise<PortFinder> {
   const listening = await listeningPorts();
   const reserved = reservedPorts(claimedNames(openStateDir()));
   return {
-    // One that somebody reserves meanwhile cannot be claimed.
+    // One that another reserves meanwhile cannot be claimed.
     usable: (port) => usable(port) && !reserved.has(port),
     async take(block) {
       const taken: string[] = [];
@@ -276,7 +276,11 @@ async function portFinder(effects: ResourceEffects): Promise<PortFinder> {
         taken.push(`port-${port}`);
       }
       // Claimed first, probed then: of two of us only the one that has it asks.
-      if (taken.length === block.length && (await allFree(block, listening))) return true;
+      if (taken.length === block.length && (await allFree(block, listening))) {
+        // To claim it again would succeed.
+        for (const port of block) reserved.add(port);
+        return true;
+      }
       for (const name of taken) effects.release(name);
       return false;
     },

@@ -34,7 +34,7 @@ interface Parsed {
   after: string;
 }
 
-const SHORT = /^((?:\[[^\]]*\]:|\d+(?:\.\d+){3}:|[0-9a-f]*::[0-9a-f:.]*:)?)(?:(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)((?:\/[a-z]+)?)$/i;
+const SHORT = /^((?:\[[^\]]*\]:|\d+(?:\.\d+){3}:)?)(?:(\d+(?:-\d+)?)?:)?(\d+(?:-\d+)?)((?:\/[a-z]+)?)$/i;
 
 /**
  * Which host ports an entry publishes, in the main worktree.
