@@ -192,18 +192,16 @@ test('another separator of COMPOSE_FILE in the main worktree does not reach this
   expect([files.length, fs.existsSync(files[2] ?? '')]).toEqual([3, true]);
 });
 
-test('a project of 5,000 services, whose ports are side by side, gets each its own', async () => {
+test('a project of 2,000 services, whose ports are side by side, gets each its own', async () => {
   const world = makeWorld();
-  const services = Array.from({ length: 5000 }, (_, index) => `  s${index}: { image: x, ports: ["${20_000 + index}:80"] }`);
+  const services = Array.from({ length: 2000 }, (_, index) => `  s${index}: { image: x, ports: ["${20_000 + index}:80"] }`);
   const { main } = await shop(world, 'resources: { COMPOSE_PROJECT_NAME: compose }\n', {
     'compose.yaml': `services:\n${services.join('\n')}\n`,
   });
   const added = await add(world, main, 'a');
-  expect(added.code, added.stderr.slice(-2000)).toBe(0);
+  expect([added.code, added.stderr]).toEqual([0, expect.stringMatching(/20019 → \d+ and 1980 more/)]);
   const ports = composeClaims(world).flatMap((name) => (name.startsWith('port-') ? [Number(name.slice(5))] : []));
-  expect([ports.length, ports.filter((given) => given >= 20_000 && given < 25_000)]).toEqual([5000, []]);
-  const up = await world.coppice(path.join(world.root, 'a'), 'up');
-  expect([up.code, composeClaims(world).length]).toEqual([0, 5001]);
+  expect([ports.length, ports.filter((given) => given >= 20_000 && given < 22_000)]).toEqual([2000, []]);
   expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
   expect(composeClaims(world)).toEqual([]);
 });

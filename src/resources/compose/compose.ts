@@ -136,9 +136,13 @@ function resolvedFrom(variable: string, worktree: string, made: Made): ResolvedR
   };
 }
 
+/** How many ports a line of output has room for. */
+const MAX_SHOWN = 20;
+
 function describePorts(name: string, ports: Record<string, number>): string {
   const list = Object.entries(ports).map(([block, to]) => `${block} → ${to}`);
-  return list.length === 0 ? name : `${name}, ports ${list.join(', ')}`;
+  const more = list.length > MAX_SHOWN ? ` and ${list.length - MAX_SHOWN} more` : '';
+  return list.length === 0 ? name : `${name}, ports ${list.slice(0, MAX_SHOWN).join(', ')}${more}`;
 }
 
 /** The main worktree's host ports and what they are here: `{ "5432": 5442, "3000-3005": 3010 }`. */
