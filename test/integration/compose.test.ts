@@ -14,9 +14,12 @@ const CONFIG = 'resources: { COMPOSE_PROJECT_NAME: compose }\nenv: { DB_PORT: "{
 /** A folder for PATH with every program but those of Docker. */
 const bin = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-no-docker-'));
 afterAll(() => fs.rmSync(bin, { recursive: true }));
-for (const from of (process.env.PATH ?? '').split(path.delimiter).filter((name) => fs.existsSync(name)))
-  for (const name of fs.readdirSync(from))
-    if (!name.startsWith('docker') && !fs.existsSync(path.join(bin, name))) fs.symlinkSync(path.join(from, name), path.join(bin, name));
+const programs = (process.env.PATH ?? '')
+  .split(path.delimiter)
+  .filter((folder) => fs.existsSync(folder))
+  .flatMap((folder) => fs.readdirSync(folder).map((name) => [name, path.join(folder, name)] as const));
+// The first of a name counts, as on PATH.
+for (const [name, file] of new Map(programs.reverse())) if (!name.startsWith('docker')) fs.symlinkSync(file, path.join(bin, name));
 
 /** A repository with a compose file, in a world where there is neither docker nor docker-compose. */
 async function shop(world: World, config = CONFIG, files: Record<string, string> = {}): Promise<{ main: string; port: number }> {
@@ -150,6 +153,15 @@ test('a later up keeps the ports, and gives a service that is new one of its own
   await world.git(worktree, 'checkout', 'compose.yaml');
   expect((await world.coppice(worktree, 'up')).code).toBe(0);
   expect(composeClaims(world).length).toBe(2);
+});
+
+test('without Docker a second up makes nothing again, so steps do not run again', async () => {
+  const world = makeWorld();
+  const { main } = await shop(world, `${CONFIG}steps: { seed: echo ran >> seeded }\n`);
+  expect((await add(world, main, 'a')).code).toBe(0);
+  const worktree = path.join(world.root, 'a');
+  const up = await world.coppice(worktree, 'up');
+  expect([up.code, read(worktree, 'seeded')], up.stderr).toEqual([0, 'ran\n']);
 });
 
 test('a port that a variable names is left to the port resource of that name', async () => {

@@ -51,9 +51,9 @@ export const compose: ResourceType<Options> = {
     const folder = folderOf(effects.stateFolder);
     const same = Object.entries(generated.written).every(([name, text]) => readIfThere(path.join(folder, name)) === text);
     const leftover = Object.keys(ports).length !== Object.keys(portsMade(made)).length;
-    return (
-      same && missing.length === 0 && !leftover && made.compose !== 'none' && JSON.stringify(orderIn(generated, effects)) === made.order
-    );
+    // Its files were made for no Compose in particular.
+    if (made.compose === 'none' && (await findCompose(process.env)) !== null) return false;
+    return same && missing.length === 0 && !leftover && JSON.stringify(orderIn(generated, effects)) === made.order;
   },
   create: (_options, resolved, effects) => make(resolved, effects),
   async start(options, resolved, effects) {
