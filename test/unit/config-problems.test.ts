@@ -684,7 +684,7 @@ const TABLE: Wrong[] = [
       '  Put the URL into an env file of the main worktree, and write `from: "{{main.env.NAME}}"`.',
       'worktree.config.yaml:3:28  `admin` holds a password',
       '  3 |   B: { type: mysql, admin: "mysql://localhost/?user=root&password=******" }',
-      '                                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
+      '                                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
       '  Put the URL into an env file of the main worktree, and write `admin: "{{main.env.NAME}}"`.',
       'worktree.config.yaml:4:72  `default` holds a password',
       '  4 |   C: { type: mysql, vars: { database: DB }, default: { database: koel, password: ****** } }',
