@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
 import { PASSWORD, startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
-import { makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
 
 /** Two servers that have one port, and run by turns: of two projects, or before and after `docker compose down --volumes`. */
 let first: TestServer;
@@ -24,6 +24,7 @@ async function swap(from: TestServer, to: TestServer): Promise<void> {
   await to.start();
 }
 
+const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 const CONFIG = 'resources:\n  DATABASE_URL: mysql\n';
 
 async function shop(world: World, env: string, config = CONFIG): Promise<{ main: string; worktree: string; said: string }> {
@@ -126,6 +127,24 @@ describe('another server that answers at the address of ours', () => {
     }
     expect((await second.databases()).filter((database) => database.startsWith(`${name}__x_`))).toHaveLength(1);
     expect((await world.coppice(worktree, 'down')).code).toBe(1);
+    await swap(second, first);
+    await down(world, worktree);
+    expect(await first.databases()).not.toContain(`${name}__x`);
+  });
+
+  test.for([2, 4, 5, 6, 7, 8, 9, 11])('up there, killed after its %i. entry: the next one ends well, and so does down', async (point) => {
+    const world = makeWorld();
+    const name = await both();
+    const { worktree } = await shop(world, `DATABASE_URL=${first.url(name)}\n`);
+    await swap(first, second);
+    const before = await second.databases();
+    const env = { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) };
+    const killed = await world.run(worktree, process.execPath, [CLI, 'up'], { env });
+    expect(killed.signal).toBe('SIGKILL');
+    await up(world, worktree);
+    expect((await second.databases()).filter((database) => !before.includes(database))).toHaveLength(1);
+    expect((await world.coppice(worktree, 'down')).code).toBe(1);
+    expect(await second.databases()).toEqual(before);
     await swap(second, first);
     await down(world, worktree);
     expect(await first.databases()).not.toContain(`${name}__x`);

@@ -34,7 +34,7 @@ interface Making {
 }
 
 /** How long an interrupted run waits for a server that is to drop what is half full: one that runs greets at once. */
-const INTERRUPTED_MS = 500;
+const INTERRUPTED_MS = 800;
 
 /** The names that this process makes at this moment: two resources of one worktree can mean the same. */
 const busy = new Set<string>();
