@@ -21,8 +21,9 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
   const type = resourceType(spec.type);
   const effects = effectsOn(name, plan, world);
   const before = journal.record.resources[name];
-  if (!create && (await type.intact(spec, resolved, effects))) {
-    noteChanges(name, resolved, world);
+  const intact = !create && (await type.intact(spec, resolved, effects));
+  if (intact !== false) {
+    noteChanges(name, intact === true ? resolved : intact, world);
     report.same(name, resolved.detail);
     return true;
   }
@@ -83,15 +84,16 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     worktreePath,
     mainPath: mainPath ?? worktreePath,
     worktreeId: journal.record.id,
+    repositoryId: journal.record.repository,
     signal,
     log: path.join(logs, `${name}.log`),
     stateFolder,
     environment: () => commandEnvironment(facts, plan.known(world.resolved).variables),
     variables: () => plan.known(world.resolved).variables,
     mainEnv: plan.mainEnv,
-    intend(made) {
+    intend(made, leaves) {
       const type = plan.resources.find((resource) => resource.name === name)?.spec.type ?? '';
-      journal.append({ event: 'resource', name, resource: { type, state: 'creating', made }, instead: true });
+      journal.append({ event: 'resource', name, resource: { type, state: 'creating', made }, ...(!leaves && { instead: true }) });
       journal.sync();
     },
     claim(claim) {

@@ -76,7 +76,7 @@ async function collect(
   }
   let ok = true;
   for (const { id: worktree, record, keptUntil } of vanished) {
-    const outside = Object.values(record.resources).filter(
+    const outside = [...record.left, ...Object.values(record.resources)].filter(
       ({ type, state }) => state !== 'destroyed' && resourceType(type).outside !== 'nothing',
     );
     const ports = Object.values(record.ports).filter((port) => record.claims.includes(`port-${port}`));

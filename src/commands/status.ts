@@ -95,7 +95,11 @@ function fromRecord(record: WorktreeRecord): WorktreeStatus {
     // A set-up that was killed never wrote its end; whether one runs is told by the owner.
     state: record.state === 'running' ? 'failed' : record.state,
     url: record.state === 'down' ? null : record.url,
-    resources: Object.entries(record.resources).map(([name, { type, state }]) => ({ name, type, state })),
+    resources: [
+      ...Object.entries(record.resources).map(([name, { type, state }]) => ({ name, type, state })),
+      // What was made under a name that means another thing now.
+      ...record.left.map(({ name, type }) => ({ name, type, state: 'left' })),
+    ],
     files: Object.entries(record.files).map(([path, { action, state }]) => ({ path, action, state })),
     steps: Object.entries(record.steps).map(([name, { state, ms }]) => ({ name, state, ms })),
     warnings: record.warnings,
@@ -111,7 +115,9 @@ async function table(repository: Repository): Promise<string> {
     all.map(async (worktree) => {
       const ports = Object.values(portsOf(repository, worktree));
       const running = (await Promise.all(ports.map(async (port) => ((await listens(port)) ? [port] : [])))).flat();
-      const databases = worktree.resources.filter(({ type, state }) => type !== 'port' && state !== 'destroyed').map(({ name }) => name);
+      const databases = worktree.resources
+        .filter(({ type, state }) => type !== 'port' && state !== 'destroyed')
+        .map(({ name, state }) => (state === 'left' ? `${name} (left)` : name));
       return [
         worktree.branch ?? worktree.slug ?? '(detached)',
         worktree.state,
