@@ -2,7 +2,7 @@ import { Failure } from '../../outcome.ts';
 import { addressOf, mainEnvOf, type Origin } from '../address.ts';
 import type { DestroyEffects } from '../resource.ts';
 import { connected, type RedisConnection, type RedisTarget, trySelect } from './connection.ts';
-import { dropHolder, giveUp, holderFile, indexClaim, isHolder } from './holder.ts';
+import { dropHolder, giveUp, holderFile, holderOf, indexClaim } from './holder.ts';
 import { type MadeIndex, madeIndex } from './logical.ts';
 import { indexesNamed, reservedIndexes } from './main-indexes.ts';
 import { emptyMarked, removeMark, setMark, unproven, whoseIs } from './mark.ts';
@@ -20,8 +20,11 @@ export async function giveIndexBack(made: Record<string, string>, effects: Destr
   if (known === null) return 'nothing';
   const { server, index } = known;
   const origin = JSON.parse(made.origin ?? '{}') as Origin;
+  const holder = holderOf(server, index, effects);
+  // Given back, and another resource of this worktree has it since.
+  if (holder !== null && holder !== origin.name) return 'nothing';
   const { target, isMain } = await targetNow(made, origin, known);
-  const held = effects.holds(indexClaim(server, index)) && isHolder(server, index, origin.name, effects);
+  const held = holder !== null && effects.holds(indexClaim(server, index));
   const end = await connected(target, effects.signal, async (connection) => {
     if (!(await trySelect(connection, index))) return 'nothing';
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {

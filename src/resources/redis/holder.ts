@@ -20,10 +20,10 @@ export function reserve(server: string, index: number, name: string, { claim, st
   return true;
 }
 
-/** Whether a resource has an index by that file, in use or left. */
-export function isHolder(server: string, index: number, name: string, { stateFolder }: Pick<ResourceEffects, 'stateFolder'>): boolean {
+/** The resource that has an index by that file, in use or left; null when it was given back. */
+export function holderOf(server: string, index: number, { stateFolder }: Pick<ResourceEffects, 'stateFolder'>): string | null {
   const holder = readIfThere(holderFile(stateFolder, server, index));
-  return holder === name || holder === name + LEFT;
+  return holder === null ? null : holder.replace(LEFT, '');
 }
 
 /** From now on no resource uses the index; it stays the worktree's until it is given back. */

@@ -1,7 +1,7 @@
 import { Failure } from '../../outcome.ts';
 import type { ResourceEffects } from '../resource.ts';
 import { connected, type RedisConnection, type RedisTarget, trySelect } from './connection.ts';
-import { giveUp, isHolder, leave, reserve } from './holder.ts';
+import { giveUp, holderOf, leave, reserve } from './holder.ts';
 import { reservedIndexes } from './main-indexes.ts';
 import { orNull, runOf, setMark, unproven, type Whose, whoseIs } from './mark.ts';
 
@@ -114,7 +114,7 @@ function* candidates(before: MadeIndex | null, count: number): Generator<number>
 
 /** The process in which the mark was last seen, while the index has not been given back. */
 function runSeen({ name, before }: IndexWish, effects: ResourceEffects): string {
-  return before?.marked && isHolder(before.server, before.index, name, effects) ? before.run : '';
+  return before?.marked && holderOf(before.server, before.index, effects) === name ? before.run : '';
 }
 
 /** An index that the worktree was sent to and that is not used any more; null where that is known of an earlier run. */
@@ -124,7 +124,7 @@ interface Departure {
 }
 
 function mayLeave({ name, before, taken }: IndexWish, effects: ResourceEffects): Departure | null {
-  const had = before?.marked && isHolder(before.server, before.index, name, effects);
+  const had = before?.marked && holderOf(before.server, before.index, effects) === name;
   return had ? { index: before.index, why: taken.has(before.index) ? 'main' : null } : null;
 }
 
@@ -177,7 +177,7 @@ async function mayEmpty(connection: RedisConnection): Promise<void> {
  */
 export async function intactIn(wish: IndexWish, effects: ResourceEffects): Promise<string | null> {
   const { name, target, before: made, taken } = wish;
-  if (!made?.marked || taken.has(made.index) || !isHolder(made.server, made.index, name, effects)) return null;
+  if (!made?.marked || taken.has(made.index) || holderOf(made.server, made.index, effects) !== name) return null;
   if (!reserve(target.server, made.index, name, effects)) return null;
   return connected(target, effects.signal, async (connection) => {
     const standing = await standingOf(connection, target.server, made.index, effects.worktreeId, made.run);
