@@ -248,7 +248,7 @@ test('down empties it, up makes one again, and a step that fills it runs again',
 describe('one sentence says', () => {
   test('that the server is down, at set-up and at cleanup, and both go on when it is up', async () => {
     const world = makeWorld();
-    const server = await startRedis();
+    const server = await startRedis(['appendonly yes']);
     const main = await shop(world, server.url);
     await server.stop();
     const failed = await add(world, main, 'x');
