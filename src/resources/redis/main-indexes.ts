@@ -32,7 +32,7 @@ export interface MainIndexes {
 
 /**
  * Keeps what a main worktree uses from the worktrees of every repository on this machine: a queue that is empty at this moment
- * looks like a database that nobody has. Who has one of these already is told to move on.
+ * looks like a database that nobody has. Who has one of these already is named, once.
  */
 export function reserveMainIndexes(name: string, { server, indexes }: MainIndexes, effects: ResourceEffects): void {
   const state = openStateDir();
@@ -40,17 +40,18 @@ export function reserveMainIndexes(name: string, { server, indexes }: MainIndexe
   const others = [...indexes].filter((index) => index !== 0).sort((a, b) => a - b);
   const known = readDocument(file, FORMAT);
   if (others.length === 0) removeIfThere(file);
-  else if (known?.server !== server || JSON.stringify(known.indexes) !== JSON.stringify(others)) {
-    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-    replaceDocument(file, FORMAT, { server, indexes: others });
-  }
-  for (const index of others) {
-    const other = claimPath(state, indexClaim(server, index));
-    if (other !== null && other !== effects.worktreePath)
-      effects.say(
-        `${name}: the main worktree's env files name database ${index} of Redis at ${server}, and ${other} has it: \`git coppice up\` there moves it to another`,
-      );
-  }
+  if (others.length === 0 || (known?.server === server && JSON.stringify(known.indexes) === JSON.stringify(others))) return;
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  replaceDocument(file, FORMAT, { server, indexes: others });
+  for (const index of others) sayWhoHas(name, server, index, state, effects);
+}
+
+function sayWhoHas(name: string, server: string, index: number, state: StateDir, { worktreePath, say }: ResourceEffects): void {
+  const other = claimPath(state, indexClaim(server, index));
+  if (other !== null && other !== worktreePath)
+    say(
+      `${name}: the main worktree's env files name database ${index} of Redis at ${server}, and ${other} has it: \`git coppice up\` there moves it to another`,
+    );
 }
 
 /** The databases of a server that main worktrees of this machine's repositories have reserved. */
