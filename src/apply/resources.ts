@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { keep } from '../git/kept.ts';
+import { reserveBase } from '../ledger/claims.ts';
 import { isSameThing } from '../ledger/record.ts';
+import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import type { Plan, PlannedResource } from '../plan/plan.ts';
 import type { ResolvedResource, ResourceEffects } from '../resources/resource.ts';
@@ -85,6 +87,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     mainPath: mainPath ?? worktreePath,
     worktreeId: journal.record.id,
     repositoryId: journal.record.repository,
+    slot: facts.slot,
     signal,
     log: path.join(logs, `${name}.log`),
     stateFolder,
@@ -103,6 +106,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
       return false;
     },
     release: (claim) => giveBack([claim], journal, claims),
+    keepForMain: (port) => reserveBase(openStateDir(), port, journal.record.repository),
     say: (text) => report.warn(text),
   };
 }

@@ -18,6 +18,7 @@ export async function checkRules(config: Config, dropped: ReadonlySet<string>, r
   variableNames(config, report);
   oneNameTwice(config, report);
   basesApart(config, report);
+  oneComposeProject(config, report);
   oneSourceTwice(config, report);
   noPasswords(config, report);
   pathsInside(config, report);
@@ -82,6 +83,21 @@ function variableNames(config: Config, report: RuleReport): void {
 function oneNameTwice(config: Config, report: RuleReport): void {
   for (const name of Object.keys(config.env))
     if (Object.hasOwn(config.resources, name)) report(['env', name], `\`${name}\` is a resource already`, { want: 'key' });
+}
+
+/** Compose reads its project and files from two variables with fixed names. */
+function oneComposeProject(config: Config, report: RuleReport): void {
+  const [first, ...others] = Object.entries(config.resources).flatMap(([name, { type }]) => (type === 'compose' ? [name] : []));
+  if (first === undefined) return;
+  for (const name of others)
+    report(['resources', name], `\`${name}\` is a second Compose project beside \`${first}\`: both would write COMPOSE_FILE`, {
+      hint: `Keep one of them; its \`files:\` can name several compose files.`,
+      want: 'key',
+    });
+  for (const section of ['resources', 'env'] as const)
+    for (const name of ['COMPOSE_PROJECT_NAME', 'COMPOSE_FILE'])
+      if (Object.hasOwn(config[section], name) && (section === 'env' || config.resources[name]?.type !== 'compose'))
+        report([section, name], `\`${name}\` is written by the Compose project \`${first}\` already`, { want: 'key' });
 }
 
 function oneSourceTwice(config: Config, report: RuleReport): void {

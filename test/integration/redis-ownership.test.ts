@@ -95,7 +95,7 @@ describe('another server at the port, of the same program and settings: keys wit
     expect(up.stderr).toContain('it is left as it is, and another is used');
     expect(indexOf(world, 'x')).toBe(2);
     expect(server.cli(1, ['KEYS', '*'])).toBe('theirs');
-    expect((await world.coppice(main, 'status')).stdout).toContain('REDIS_URL REDIS_URL (left)');
+    expect((await world.coppice(main, 'status')).stdout).toContain('REDIS_URL REDIS_URL (earlier)');
     expect((await world.coppice(worktree, 'up')).stderr).not.toContain('is left');
     for (let time = 0; time < 2; time += 1) {
       const down = await world.coppice(worktree, 'down');
@@ -146,7 +146,7 @@ test('a flushed mark and then a restart with the data: up leaves the database, a
   expect(indexOf(world, 'x')).toBe(2);
   expect((await world.coppice(worktree, 'down')).code).toBe(1);
   expect((await collect(world, main, 'x')).code).toBe(1);
-  expect((await world.coppice(main, 'status')).stdout).toContain('REDIS_URL (left)');
+  expect((await world.coppice(main, 'status')).stdout).toContain('REDIS_URL (earlier)');
   expect((await world.coppice(main, 'gc', '--dry-run')).stderr).toContain('database 1 of Redis at');
   expect(server.keys()).toEqual({ 1: 1 });
   server.cli(1, ['FLUSHDB']);
@@ -168,7 +168,7 @@ describe('a server at another address now', () => {
     expect(kept.code).toBe(1);
     expect(kept.stderr).toContain(`Database 1 of Redis at localhost:${server.port} holds keys without`);
     expect([server.keys(), other.keys()]).toEqual([{ 1: 1 }, { 1: 1, 2: 1 }]);
-    expect((await world.coppice(main, 'status')).stdout).toContain('REDIS_URL (left)');
+    expect((await world.coppice(main, 'status')).stdout).toContain('REDIS_URL (earlier)');
     server.cli(1, ['FLUSHDB']);
     await expectNothingLeft(world, main);
   });
