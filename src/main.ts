@@ -24,6 +24,7 @@ const EXAMPLES: Record<string, string> = {
   env: '$ eval "$(git coppice env)"\n  $ git coppice env --json',
   run: '$ git coppice run -- npm run dev',
   logs: '$ git coppice logs install',
+  watch: '$ git coppice watch              until Ctrl-C\n  $ git coppice watch --all        every repository, e.g. as a service',
   check: '$ npx coppice check              in CI: judges the file, never the machine',
 };
 
@@ -110,6 +111,10 @@ async function parse(argv: string[]): Promise<number> {
     .option('-f, --follow', 'go on printing what is added')
     .option('--worktree <worktree>', 'of another worktree')
     .action((step, options) => end(logs(step, options)));
+  verb('watch', 'set up worktrees that appear without the hook, and give back what those held that vanish, until Ctrl-C')
+    .option('--all', 'of every repository known on this machine')
+    .option('--once', 'only what is to be done now')
+    .action((options) => end(import('./commands/watch.ts').then(({ watch }) => watch(options))));
   verb('check [folder]', 'judge worktree.config.yaml, for CI and editors')
     .option('--json', 'as JSON on stdout')
     .action((folder, options) => end(check(folder, options)));
