@@ -12,7 +12,7 @@ import type { Reporter } from '../report/reporter.ts';
 import { duration } from '../steps/run-command.ts';
 import { isTaken, progressOf, rootOf, sightOf } from './appeared.ts';
 import type { SetUps } from './set-ups.ts';
-import { cleanUp } from './vanished.ts';
+import { cleanUp, isWhole } from './vanished.ts';
 import { type Watches, WatchLimit } from './watches.ts';
 
 /** The hook, where it fires, begins within this time; then it does the set-up, and says it where the worktree was added. In milliseconds. */
@@ -21,6 +21,8 @@ const HOOK_MS = 400;
 const NO_INDEX_MS = 5000;
 /** When a worktree that is being added, and in which nothing has happened, is not waited for any more, in milliseconds. */
 const ABANDONED_MS = 600_000;
+/** How long after a worktree vanished its repository has to be whole before anything is given back, in milliseconds. */
+const DOUBT_MS = 300;
 /** The longest time that a timer of Node can take. */
 const LONGEST_MS = 2 ** 31 - 1;
 
@@ -57,6 +59,7 @@ class Watching {
   readonly #seen = new Map<string, string>();
   readonly #working = new Set<Promise<void>>();
   readonly #said = new Set<string>();
+  #cleanTimer: NodeJS.Timeout | null = null;
   #keepTimer: NodeJS.Timeout | null = null;
   #lookTimer: NodeJS.Immediate | null = null;
   #idle: (() => void)[] = [];
@@ -108,7 +111,7 @@ class Watching {
       }
       for (const name of [...this.#pending.keys()].filter((known) => !names.has(known))) this.#forget(name);
       for (const name of names) lost = this.#lookAt(name) || lost;
-      if (lost) this.#clean();
+      if (lost) this.#cleanSoon();
     });
     this.#tellIdle();
   }
@@ -153,7 +156,7 @@ class Watching {
     const { code, said } = await setUps.run(commonDir, root);
     if (this.#closed) return;
     if (code === 0) this.#sayReady(worktree, adminDir);
-    else if (sightOf(adminDir) === sight) {
+    else if (sightOf(adminDir) === sight && fs.existsSync(path.join(root, '.git'))) {
       report.fail(
         labelOf(adminDir),
         `could not be set up; it is not tried again until you say \`git coppice up ${worktree.branch ?? root}\``,
@@ -161,7 +164,7 @@ class Watching {
       if (said.trim() !== '') report.text(said.trimEnd());
     }
     // It may have been removed meanwhile, when its record was in use.
-    this.#guarded(() => this.#clean());
+    this.#cleanSoon();
   }
 
   #sayReady(worktree: Worktree, adminDir: string): void {
@@ -172,8 +175,19 @@ class Watching {
       report.done(worktree.branch ?? record.slug, `ready in ${duration(record.ms ?? 0)}${record.url === null ? '' : `  ${record.url}`}`);
   }
 
+  /** `rm -rf` of a whole repository looks at first like the end of its worktrees. */
+  #cleanSoon(): void {
+    if (this.#closed) return;
+    this.#cleanTimer ??= setTimeout(() => {
+      this.#cleanTimer = null;
+      this.#guarded(() => this.#clean());
+      this.#tellIdle();
+    }, DOUBT_MS);
+  }
+
   #clean(): void {
     const { state, commonDir, repository, report } = this.#watched;
+    if (!isWhole(commonDir, repository)) return this.#lookSoon();
     const next = cleanUp({ state, commonDir, repository }, report);
     if (this.#keepTimer) clearTimeout(this.#keepTimer);
     this.#keepTimer =
@@ -210,9 +224,10 @@ class Watching {
   }
 
   #say(error: unknown): void {
-    if (error instanceof WatchLimit || (!(error instanceof Failure) && errorCode(error) === undefined)) return this.#end.fail(error);
+    const isExpected = error instanceof Failure || errorCode(error) !== undefined;
     const text = errorMessage(error);
-    if (!this.#said.has(text)) this.#watched.report.fail(path.basename(path.dirname(this.#watched.commonDir)), text);
+    if (error instanceof WatchLimit || !isExpected) this.#end.fail(error);
+    else if (!this.#said.has(text)) this.#watched.report.fail(path.basename(path.dirname(this.#watched.commonDir)), text);
     this.#said.add(text);
   }
 
@@ -234,7 +249,7 @@ class Watching {
   }
 
   #tellIdle(): void {
-    if (this.#working.size > 0 || this.#lookTimer || [...this.#pending.keys()].some((name) => !this.#isAbandoned(name))) return;
+    if (this.#working.size > 0 || this.#lookTimer || this.#cleanTimer || [...this.#pending.keys()].some((name) => !this.#isAbandoned(name))) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
@@ -246,6 +261,7 @@ class Watching {
 
   #close(): void {
     this.#closed = true;
+    if (this.#cleanTimer) clearTimeout(this.#cleanTimer);
     if (this.#keepTimer) clearTimeout(this.#keepTimer);
     if (this.#lookTimer) clearImmediate(this.#lookTimer);
     for (const name of [...this.#pending.keys()]) this.#forget(name);

@@ -1,4 +1,7 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import type { WorktreeRecord } from '../ledger/record.ts';
+import { readRepositoryId } from '../ledger/repositories.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { resourceType } from '../resources/table.ts';
 import { findVanished, releaseVanished } from '../vanished.ts';
@@ -21,6 +24,11 @@ export function cleanUp(where: Where, report: Reporter): number | null {
   }
   const times = [...left.values()].flatMap(({ keptUntil }) => (keptUntil === null || keptUntil <= Date.now() ? [] : [keptUntil]));
   return times.length === 0 ? null : Math.min(...times);
+}
+
+/** Whether a repository is there, and is the one that the ledger knows: while it is being deleted, parts of it are missing. */
+export function isWhole(commonDir: string, repository: string): boolean {
+  return ['HEAD', 'config', 'objects', 'refs'].every((name) => fs.existsSync(path.join(commonDir, name))) && readRepositoryId(commonDir) === repository;
 }
 
 function portsOf(record: WorktreeRecord): string {
