@@ -68,7 +68,8 @@ function insertChild(text: string, parent: Node, where: 'first' | 'last', entry:
   const outer = indentOf(text, parent.offset);
   if (!first || !last) {
     const inner = outer + unitOf(text);
-    return replace(text, parent.offset + 1, end(parent) - 1, `${eol}${inner}${entry(inner)}${eol}${outer}`);
+    const comments = text.slice(parent.offset + 1, end(parent) - 1).trimEnd();
+    return replace(text, parent.offset + 1, end(parent) - 1, `${comments}${eol}${inner}${entry(inner)}${eol}${outer}`);
   }
   const ownLines = text.slice(parent.offset, first.offset).includes('\n');
   const inner = ownLines ? indentOf(text, first.offset) : outer;

@@ -249,7 +249,8 @@ class Watching {
   }
 
   #tellIdle(): void {
-    if (this.#working.size > 0 || this.#lookTimer || this.#cleanTimer || [...this.#pending.keys()].some((name) => !this.#isAbandoned(name))) return;
+    if (this.#working.size > 0 || this.#lookTimer || this.#cleanTimer || [...this.#pending.keys()].some((name) => !this.#isAbandoned(name)))
+      return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 

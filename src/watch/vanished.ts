@@ -28,7 +28,10 @@ export function cleanUp(where: Where, report: Reporter): number | null {
 
 /** Whether a repository is there, and is the one that the ledger knows: while it is being deleted, parts of it are missing. */
 export function isWhole(commonDir: string, repository: string): boolean {
-  return ['HEAD', 'config', 'objects', 'refs'].every((name) => fs.existsSync(path.join(commonDir, name))) && readRepositoryId(commonDir) === repository;
+  return (
+    ['HEAD', 'config', 'objects', 'refs'].every((name) => fs.existsSync(path.join(commonDir, name))) &&
+    readRepositoryId(commonDir) === repository
+  );
 }
 
 function portsOf(record: WorktreeRecord): string {

@@ -81,7 +81,10 @@ test('a worktree that the hook sets up is left to the hook', async () => {
 
 test('a set-up that fails is said once, with its words, and not tried again', async () => {
   const world = makeWorld();
-  const main = await shop(world, `${CONFIG}steps: { broken: 'echo "$COPPICE_SLUG" >> "$COPPICE_MAIN/ran.log"; echo "no such thing" >&2; exit 3' }\n`);
+  const main = await shop(
+    world,
+    `${CONFIG}steps: { broken: 'echo "$COPPICE_SLUG" >> "$COPPICE_MAIN/ran.log"; echo "no such thing" >&2; exit 3' }\n`,
+  );
   const watch = await watching(world, main);
   await world.git(main, ...WITHOUT_HOOKS, '../a', '-b', 'a');
   await until(() => watch.output().includes('could not be set up'), 'the failure is said');
