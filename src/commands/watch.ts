@@ -6,7 +6,7 @@ import { type Ownership, tryOwn } from '../ledger/owner.ts';
 import { type KnownRepository, knownRepositories, knowRepository } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { type RepositoryWatch, watchRepository } from '../watch/repository.ts';
+import { RepositoryWatch } from '../watch/repository.ts';
 import { openSetUps, type SetUps } from '../watch/set-ups.ts';
 import { openWatches, type Watches } from '../watch/watches.ts';
 import { interruptible } from './interrupt.ts';
@@ -118,7 +118,7 @@ function begin(session: Session, repository: KnownRepository): Promise<void> | n
 }
 
 function add(session: Session, { id, commonDir }: KnownRepository, right: Ownership | null): Promise<void> {
-  const watch = watchRepository({ ...session, commonDir, repository: id });
+  const watch = new RepositoryWatch({ ...session, commonDir, repository: id });
   session.watched.set(id, { watch, right });
   return watch.ended;
 }

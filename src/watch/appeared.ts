@@ -17,7 +17,7 @@ export function sightOf(adminDir: string): string | null {
 }
 
 /** The root of the worktree that an admin directory is of; null while it does not say. */
-export function rootOf(adminDir: string): string | null {
+function rootOf(adminDir: string): string | null {
   const named = readIfThere(path.join(adminDir, 'gitdir'))?.replace(/\n$/, '');
   return named ? path.dirname(path.resolve(adminDir, named)) : null;
 }

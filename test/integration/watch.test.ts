@@ -250,3 +250,35 @@ test('when the system allows no more watches, a sentence says which setting', as
     expect([watch.code, watch.stderr]).toEqual([1, expect.stringContaining(`sudo sysctl -w ${setting}=`)]);
   }
 });
+
+test('the systemd units of docs/watch.md are right, and what they start works without a shell of ours', async () => {
+  const world = makeWorld();
+  const main = await shop(world, CONFIG, 'home/src/shop');
+  await world.git(main, 'worktree', 'add', '-q', '../first', '-b', 'first');
+  const page = read(path.resolve('docs/watch.md'));
+  const names = ['coppice-watch.service', 'coppice-shop.path', 'coppice-shop.service'];
+  const blocks = [...page.matchAll(/```ini\n([\s\S]*?)```/g)].map(([, text = '']) => text);
+  expect(blocks.length).toBe(names.length);
+  const units = path.join(world.root, 'units');
+  writeFiles(units, Object.fromEntries(names.map((name, index) => [name, blocks[index] ?? ''])));
+  fs.mkdirSync(path.join(world.root, 'run'), { mode: 0o700 });
+  const verified = await world.run(units, 'systemd-analyze', ['--user', 'verify', ...names.map((name) => `./${name}`)], {
+    env: { XDG_RUNTIME_DIR: path.join(world.root, 'run') },
+  });
+  expect(verified).toMatchObject({ code: 0, stdout: '', stderr: '' });
+
+  const home = path.join(world.root, 'home');
+  const command = (unit: string) => /^ExecStart=(.*)$/m.exec(read(units, unit))?.[1]?.replaceAll('%h', home).split(' ') ?? [];
+  const bare = ['-i', `HOME=${home}`, 'PATH=/usr/bin:/bin', `COPPICE_STATE_DIR=${world.state}`];
+  await world.git(main, ...WITHOUT_HOOKS, '../once', '-b', 'once');
+  const once = await world.run(main, 'env', [...bare, ...command('coppice-shop.service')]);
+  expect([once.code, ready(world)], once.stderr).toEqual([0, ['first', 'once']]);
+  const service = start(world, home, 'env', [...bare, ...command('coppice-watch.service')]);
+  onTestFinished(async () => {
+    service.child.kill('SIGKILL');
+    await service.ended;
+  });
+  await until(() => service.output().includes('watching '), 'the service watches');
+  await world.git(main, ...WITHOUT_HOOKS, '../third', '-b', 'third');
+  await until(() => ready(world).includes('third'), 'the service sets it up');
+});
