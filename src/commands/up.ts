@@ -8,7 +8,7 @@ import { planOf } from '../plan/gather.ts';
 import { type Plan, resolvedNow } from '../plan/plan.ts';
 import { holdBack } from '../report/quiet.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { goOn as goOnWith, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
+import { goOn as goOnWith, namesOf, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, proposeSlot, proposeSlug } from '../slot.ts';
 import { interruptible } from './interrupt.ts';
 import { configOf, findTarget, recordOf, type Target } from './target.ts';
@@ -49,9 +49,9 @@ async function isMain(cwd: string): Promise<boolean> {
 }
 
 /** The exit code of a set-up; says how to look and how to go on after a failure. */
-function exitCode({ state, joined, failed }: SetUpResult, worktree: Pick<Worktree, 'branch' | 'path'>, report: Reporter): number {
+function exitCode({ state, joined, failed, url }: SetUpResult, worktree: Pick<Worktree, 'branch' | 'path'>, report: Reporter): number {
   if (state === 'ready' || state === 'background') {
-    if (joined) report.text('ready');
+    if (joined) report.text(url === null ? 'ready' : `ready  ${url}`);
     return 0;
   }
   if (state === 'interrupted') {
@@ -82,6 +82,7 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
 }
 
 function printPlan(plan: Plan, report: Reporter): void {
+  report.expect(namesOf(plan));
   report.title(`would set up ${plan.slug}  slot ${plan.slot.slot}`);
   for (const { path, spec } of plan.copied) report.same(path, spec.action);
   for (const { name, spec, resolved, create } of plan.resources) {
