@@ -22,6 +22,7 @@ export function holdBack(report: Reporter): { report: Reporter; speak(): void } 
   return {
     speak,
     report: {
+      expect: (names) => report.expect(names),
       title: (text) => later(() => report.title(text)),
       done: (...row) => now(() => report.done(...row)),
       same: (...row) => later(() => report.same(...row)),
