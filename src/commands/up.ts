@@ -9,7 +9,7 @@ import { type Plan, resolvedNow } from '../plan/plan.ts';
 import { holdBack } from '../report/quiet.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, namesOf, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
-import { listeningPorts, proposeSlot, proposeSlug } from '../slot.ts';
+import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
 import { interruptible } from './interrupt.ts';
 import { configOf, findTarget, recordOf, type Target } from './target.ts';
 
@@ -72,7 +72,7 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
   const config = await configOf(target);
   const { commonDir } = place.repository;
   const record = recordOf(commonDir, worktree);
-  const known = record !== null && record.slot !== null ? { slot: record.slot, ports: record.ports } : null;
+  const known = record !== null && record.slot !== null ? portsAt({ slot: record.slot, ports: record.ports }, config) : null;
   const slot =
     known ??
     proposeSlot({ state: openStateDir(), commonDir, repository: readRepositoryId(commonDir) ?? '', branch: worktree.branch, config });
