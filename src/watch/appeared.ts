@@ -8,7 +8,9 @@ export type Progress =
   | 'adding'
   /** It may be done: there is no index, as in a worktree without a checkout, or in the middle of a library's. */
   | 'no index'
-  | 'added';
+  | 'added'
+  /** The hook has fired, and starts what sets it up. */
+  | 'hook';
 
 /** Which worktree an admin directory is now: names are used again. Null when it is gone. */
 export function sightOf(adminDir: string): string | null {
@@ -24,13 +26,14 @@ function rootOf(adminDir: string): string | null {
 
 /**
  * git itself keeps a lock file that says `initializing` until all is there, just before it calls the hook; libgit2 and others
- * write no such thing, and the index last.
+ * write no such thing, and the index last. The launcher leaves `coppice-hook` before it starts Node.
  */
 export function progressOf(adminDir: string): Progress {
   const root = rootOf(adminDir);
   if (root === null || !fs.existsSync(path.join(root, '.git')) || !readIfThere(path.join(adminDir, 'HEAD'))) return 'adding';
   if (readIfThere(path.join(adminDir, 'locked'))?.trim() === 'initializing') return 'adding';
   if (fs.existsSync(path.join(adminDir, 'index.lock'))) return 'adding';
+  if (fs.existsSync(path.join(adminDir, 'coppice-hook'))) return 'hook';
   return fs.existsSync(path.join(adminDir, 'index')) ? 'added' : 'no index';
 }
 

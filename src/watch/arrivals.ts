@@ -3,10 +3,12 @@ import path from 'node:path';
 import { type Progress, progressOf } from './appeared.ts';
 import type { Watches } from './watches.ts';
 
-/** The hook, where it fires, begins within this time; then it does the set-up, and says it where the worktree was added. In milliseconds. */
-const HOOK_MS = 400;
-/** How long a worktree may have no index before it is taken for one that gets none, in milliseconds. */
-const NO_INDEX_MS = 5000;
+/**
+ * How long the set-up of a worktree waits for another to begin, in milliseconds. The hook, where it fires, does the set-up, and says
+ * it where the worktree was added; one that has fired may take its time to start Node on a busy machine. A worktree that has had no
+ * index for so long is taken for one that gets none.
+ */
+const WAIT_MS = { added: 400, hook: 5000, 'no index': 5000 };
 /** When a worktree that is being added, and in which nothing has happened, is not waited for any more, in milliseconds. */
 const ABANDONED_MS = 600_000;
 
@@ -50,8 +52,8 @@ export function openArrivals(
       const known = coming.get(name);
       if (known?.progress === progress) return;
       clearTimeout(known?.timer ?? undefined);
-      const ms = progress === 'added' ? HOOK_MS : NO_INDEX_MS;
-      coming.set(name, { sight, progress, timer: progress === 'adding' ? null : setTimeout(() => arrived(name, sight), ms) });
+      const timer = progress === 'adding' ? null : setTimeout(() => arrived(name, sight), WAIT_MS[progress]);
+      coming.set(name, { sight, progress, timer });
     },
     areDue: () =>
       [...coming].some(([name, { progress }]) => {

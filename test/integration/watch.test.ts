@@ -79,6 +79,33 @@ test('a worktree that the hook sets up is left to the hook', async () => {
   expect(read(main, 'ran.log')).toBe('a\nb\n');
 });
 
+test('a hook that has fired and takes its time is waited for', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  const gate = path.join(world.root, 'gate');
+  const hooks = path.join(world.root, 'hooks');
+  // As the launcher says that the hook has fired; then the machine is busy for a while.
+  writeFiles(hooks, {
+    'post-checkout': `#!/bin/sh
+dir=$(git rev-parse --git-dir)
+: >"$dir/coppice-hook"
+while [ ! -e '${gate}' ]; do sleep 0.01; done
+exec '${process.execPath}' '${CLI}' hook
+`,
+  });
+  fs.chmodSync(path.join(hooks, 'post-checkout'), 0o755);
+  const watch = await watching(world, main);
+  const adding = start(world, main, 'git', ['-c', `core.hooksPath=${hooks}`, 'worktree', 'add', '../a', '-b', 'a']);
+  await until(() => fs.existsSync(path.join(main, '.git/worktrees/a/coppice-hook')), 'the hook fires');
+  await world.git(main, ...WITHOUT_HOOKS, '../b', '-b', 'b');
+  await until(() => ready(world).includes('b'), 'b, which is added later, is set up');
+  expect(ready(world)).toEqual(['b']);
+  fs.writeFileSync(gate, '');
+  const added = await adding.ended;
+  expect([added.code, added.stderr]).toEqual([0, expect.stringContaining('ready in')]);
+  await until(() => /[·✓] a /.test(watch.output()), 'the watcher says so');
+});
+
 test('a set-up that fails is said once, with its words, and not tried again', async () => {
   const world = makeWorld();
   const main = await shop(
