@@ -46,7 +46,7 @@ export const postgres: ResourceType<PostgresOptions> = {
   examine: async (options, resolved) => (await import('./examine.ts')).examine(options, resolved),
   intact: async (_options, resolved, { worktreeId }) => (await import('./make.ts')).isThere(resolved, worktreeId),
   create: async (options, resolved, effects) => (await import('./make.ts')).make(options, resolved, effects),
-  destroy: async (made, effects) => (await import('./make.ts')).destroy(made, effects),
+  destroy: async (made, effects) => (await import('./destroy.ts')).destroy(made, effects),
 };
 
 /** What the worktree's database is by one of the names that it can have. `address`: the source's, or its own. */
