@@ -73,6 +73,12 @@ export interface ResourceEffects {
   mainEnv: Record<string, string>;
   /** Writes down, on the disk, what is about to be made instead of what `resolve` said. */
   intend(made: Record<string, string>): void;
+  /** What was made for this name and means another thing now: it is listed, and destroyed later. */
+  left(): Record<string, string>[];
+  /** Writes down, on the disk, that these are left. */
+  leave(left: Record<string, string>[]): void;
+  /** What the ledger has of this type in this worktree, whichever name it was made for. */
+  recorded(): Record<string, string>[];
   /** Takes a name that is exclusive on this machine, e.g. `database-localhost_5432-shop`. @returns whether it is this worktree's now */
   claim(name: string): boolean;
   release(name: string): void;

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { milliseconds } from '../../config/duration.ts';
 import { standing } from '../../files/inside.ts';
 import { errorCode, Failure } from '../../outcome.ts';
+import { tail } from '../../steps/log-tail.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
 import type { Address } from '../address.ts';
 import type { ResourceEffects } from '../resource.ts';
@@ -28,6 +29,8 @@ export interface Making {
   source: string;
   /** The name under which it is made. */
   temporary: string;
+  /** The name under which the kept copy of its source is made, should that be needed. */
+  building: string;
   options: PostgresOptions;
   effects: ResourceEffects;
   /** The app's variables, as they are while it is made. */
@@ -58,8 +61,8 @@ async function makeEmpty({ server, temporary }: Making): Promise<string> {
 }
 
 async function copy(making: Making, from: DatabaseRow): Promise<string> {
-  const { server, address, source, temporary, options, effects } = making;
-  const { signal } = effects;
+  const { server, address, source, temporary, building, options, effects } = making;
+  const { signal, say } = effects;
   if (options.data === 'schema') {
     await server.run(`create database ${identifier(temporary)} template template0 ${await locale(server, source)}`);
     await dumpAndLoad({ server, address, source, target: temporary, rows: false, signal });
@@ -70,7 +73,15 @@ async function copy(making: Making, from: DatabaseRow): Promise<string> {
   const name = templateName(source);
   if (!effects.claim(templateClaim(server.name, name, effects.worktreeId)))
     throw new Error('a claim that only this worktree can have was refused');
-  const input = { server, address, source: { name: source, oid: from.oid }, maxAgeMs: milliseconds(options.refresh), signal };
+  const input = {
+    server,
+    address,
+    source: { name: source, oid: from.oid },
+    building,
+    maxAgeMs: milliseconds(options.refresh),
+    signal,
+    say,
+  };
   const { madeAt } = await withTemplate(input, ({ name: template }) => createFrom(template, making, from.bytes));
   return `a clone of ${source} as it was ${ago(madeAt)}`;
 }
@@ -86,9 +97,9 @@ function ago(time: Date): string {
  * @returns whether it was cloned; false when the source was not idle after all
  */
 async function copied(making: Making, { bytes }: DatabaseRow): Promise<boolean> {
-  const { server, address, source } = making;
+  const { server, address, source, effects } = making;
   const over = new AbortController();
-  const watching = callOffWhenBusy(server, address, source, over.signal);
+  const watching = callOffWhenBusy(server, address, source, { over: over.signal, signal: effects.signal });
   try {
     await createFrom(source, making, bytes);
     return true;
@@ -102,11 +113,16 @@ async function copied(making: Making, { bytes }: DatabaseRow): Promise<boolean> 
 }
 
 /** While the server copies nobody can come in: who is in the source is who it waits for. */
-async function callOffWhenBusy(server: Server, address: Address, source: string, over: AbortSignal): Promise<void> {
+async function callOffWhenBusy(
+  server: Server,
+  address: Address,
+  source: string,
+  { over, signal }: { over: AbortSignal; signal: AbortSignal },
+): Promise<void> {
   let watcher: Server | null = null;
   try {
     while (await pause(WATCH_EVERY_MS, over)) {
-      watcher ??= await openServer(address);
+      watcher ??= await openServer(address, { signal });
       if (!over.aborted && (await isBusy(watcher, source))) await watcher.rows('select pg_cancel_backend($1)', [server.pid]);
     }
   } finally {
@@ -169,5 +185,5 @@ async function seed({ server, address, app, temporary, effects, variables }: Mak
   fs.rmSync(log, { force: true });
   const env = { ...effects.environment(), ...variables };
   const result = await runCommand({ run: what, cwd: worktreePath, env, timeoutMs: 600_000, log, signal, started: () => {} });
-  if (!result.ok) throw new Failure(`its \`seed\` failed: ${result.why}. What it printed is in ${log}`);
+  if (!result.ok) throw new Failure(`its \`seed\` failed: ${result.why}. What it printed is in ${log}`, 1, tail(log));
 }

@@ -1,34 +1,50 @@
 import { Failure } from '../../outcome.ts';
 import { claimOn } from '../address.ts';
-import { claimedDatabases, derivedFrom, ownerAddress } from '../database.ts';
+import { claimedDatabases, derivedFrom } from '../database.ts';
 import type { DestroyEffects } from '../resource.ts';
-import { markOf } from './mark.ts';
-import { ENGINE } from './postgres.ts';
+import { isMarkedAs, isOfWorktree } from './mark.ts';
 import { atServer, dropDatabase, dropPassing, findDatabase, type Server } from './server.ts';
 import { dropUnusedTemplate, templateClaim } from './template.ts';
+import { makerAddress, refuseAnother } from './which-server.ts';
+
+/** What the ledger has of a database. */
+type Made = Record<string, string>;
 
 /** Drops what the journal says was made, when it is proven to be ours. */
-export async function destroy(made: Record<string, string>, { worktreeId, release }: DestroyEffects): Promise<void | 'nothing'> {
-  const { database = '', temporary, template, system = '', server: name = '' } = made;
+export async function destroy(made: Made, effects: DestroyEffects): Promise<'nothing' | undefined> {
+  const { database = '', temporary, building, template, server: name = '' } = made;
   // Both are written down before anything is made.
   if (temporary === undefined && made.ready !== 'yes') return 'nothing';
-  await atServer(await ownerAddress(made, ENGINE), async (server) => {
-    if (server.name !== name || (system !== '' && server.system !== '' && server.system !== system))
-      throw new Failure(`Another server answers at ${name} now than the one that has \`${database}\`: nothing there is touched.`);
-    if (temporary !== undefined) await dropPassing(server, temporary);
-    const row = await findDatabase(server, database);
-    const isOurs = row?.mark === markOf(worktreeId) || (row?.mark === null && made.ready === 'yes');
-    // A run that was ended before it had made it: what has the name now is another's.
-    if (row !== null && !isOurs && made.ready === 'yes')
-      throw new Failure(`\`${database}\` at ${name} bears another mark now (${row.mark}), so it is left alone.`);
-    if (made.ready === 'yes') for (const derived of await derivedNames(made, server)) await dropDatabase(server, derived);
-    if (row !== null && isOurs) await dropDatabase(server, database);
-    if (template !== undefined) {
-      release(templateClaim(name, template, worktreeId));
-      await dropUnusedTemplate(server, template);
-    }
-    release(claimOn('database', name, database));
-  });
+  const dropped = await atServer(
+    await makerAddress(made),
+    async (server) => {
+      await refuseAnother(made, server);
+      for (const unfinished of [temporary, building]) if (unfinished !== undefined) await dropPassing(server, unfinished);
+      const any = await dropOurs(made, server, effects.worktreeId);
+      if (template !== undefined) {
+        for (const at of new Set([name, server.name])) effects.release(templateClaim(at, template, effects.worktreeId));
+        await dropUnusedTemplate(server, template);
+      }
+      effects.release(claimOn('database', name, database));
+      return any;
+    },
+    effects,
+  );
+  return dropped ? undefined : 'nothing';
+}
+
+/** @returns whether there was anything of ours */
+async function dropOurs(made: Made, server: Server, worktreeId: string): Promise<boolean> {
+  const { database = '' } = made;
+  const row = await findDatabase(server, database);
+  const isOurs = row !== null && isMarkedAs(row.mark, made, worktreeId) && (row.mark !== null || made.ready === 'yes');
+  // A run that was ended before it had made it, or another database of the worktree: what has the name now is another.
+  if (row !== null && !isOurs && made.ready === 'yes' && !isOfWorktree(row.mark, worktreeId))
+    throw new Failure(`\`${database}\` at ${server.name} bears another mark now (${row.mark}), so it is left alone.`);
+  const derived = made.ready === 'yes' ? await derivedNames(made, server) : [];
+  for (const name of derived) await dropDatabase(server, name);
+  if (isOurs) await dropDatabase(server, database);
+  return isOurs || derived.length > 0;
 }
 
 /** The databases that test runners have made from ours. One that bears any mark, is claimed, or was there before ours is not. */
