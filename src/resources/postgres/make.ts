@@ -146,11 +146,11 @@ async function renamed(server: Server, temporary: string, database: string): Pro
       return true;
     } catch (error) {
       if (TAKEN.includes(errorCode(error) ?? '')) return false;
-      // A seed's last connection may be just closing.
+      // A seed's last connection may be just closing. The server itself waits for 5 seconds each time.
       if (errorCode(error) !== IN_USE) throw error;
-      if (tries === 40)
+      if (tries === 8)
         throw new Failure(
-          `Sessions are still in the new database 2 seconds after it was filled, so it cannot get its name \`${database}\`. Let \`seed:\` end what it starts.`,
+          `Sessions stay in the new database after it was filled, so it cannot get its name \`${database}\`. Let \`seed:\` end what it starts.`,
         );
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

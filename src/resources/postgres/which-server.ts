@@ -59,5 +59,7 @@ export async function checkAdmin(admin: Server, app: Address, name: string, sign
   if (admin.name === server) return;
   const same = admin.system !== '' && (await atServer(app, async ({ system }) => system === admin.system, signal && { signal }));
   if (!same)
-    throw new Failure(`${name}: \`admin:\` names the server ${admin.name}, and its database is on ${server}. Name a user of that one.`);
+    throw new Failure(
+      `The \`admin:\` of ${name} names the server ${admin.name}, and its database is on ${server}. Name a user of that one.`,
+    );
 }
