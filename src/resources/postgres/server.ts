@@ -12,7 +12,7 @@ const QUICK_MS = 15_000;
 const GOODBYE_MS = 1000;
 
 /** A server's refusal, with its SQLSTATE, or the system's code. */
-export class Refusal extends Failure {
+class Refusal extends Failure {
   readonly code: string;
   /** The server's own words. */
   readonly words: string;
