@@ -92,7 +92,7 @@ test('another `from:` or `name:`, or names that are swapped, give another databa
   await up(world, worktree, named('other', 'x'));
   expect(read(worktree, '.env')).toContain('/other_a\n');
   await down(world, worktree);
-  expect(await added('app_a')).toEqual([]);
+  expect((await added()).filter((name) => /^(x|y|other)_a/.test(name))).toEqual([]);
 });
 
 test('two resources that would have one database: the second is refused in a sentence, at once and when it is added later', async () => {
@@ -306,7 +306,7 @@ test('a server that goes silent: up and down say so, and Ctrl-C ends them at onc
   env(server.port);
   await down(world, worktree);
   expect(await added('silent__')).toEqual([]);
-}, 60_000);
+}, 120_000);
 
 test('what a server refuses is said in its own words: read-only, a template, a prepared transaction; settings of the role end nothing', async () => {
   const world = makeWorld();
