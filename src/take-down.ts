@@ -78,6 +78,7 @@ export interface DestroyWorld {
 export async function destroyResources(world: DestroyWorld, keepsData = false): Promise<boolean> {
   const { journal, report, types = resourceType } = world;
   let whole = true;
+  report.expect([...journal.record.left.map(({ name }) => name), ...Object.keys(journal.record.resources)]);
   for (const left of [...journal.record.left].reverse()) {
     if (keepsData && types(left.type).outside === 'data') whole = false;
     else {
@@ -141,15 +142,17 @@ function effectsOf({ journal, worktreePath, folder, claims, signal }: DestroyWor
   };
 }
 
-/** Whether a person who gives up what is called this means a resource. */
+/** Whether a person who gives up what is called this means a resource: its own name, or what it is called when it goes. */
 export function isCalled({ type, made, state }: ResourceRecord, name: string, types: TypeLookup = resourceType): boolean {
-  return state !== 'destroyed' && types(type).nameOf?.(made) === name;
+  return state !== 'destroyed' && [types(type).nameOf?.(made), made.shown].includes(name);
 }
 
 /** Gives up what is called this and is out of reach for good. @throws {Failure} when it is within reach */
 export async function forgetResources(world: DestroyWorld, name: string): Promise<void> {
   const { journal, report, types = resourceType } = world;
-  const forget = async (resource: ResourceRecord) => (await types(resource.type).forget?.(resource.made, effectsOf(world))) ?? '';
+  const forget = async (resource: ResourceRecord) =>
+    (await types(resource.type).forget?.(resource.made, effectsOf(world))) ??
+    'It was not touched: if it is still there, remove it by hand.';
   const lines = new Set<string>();
   for (const left of journal.record.left.filter((resource) => isCalled(resource, name, types))) {
     lines.add(await forget(left));

@@ -84,8 +84,8 @@ function startingFolder(written: string, file: string, { mainHas }: Pick<Resourc
 
 /** What tells a file from another at its place. */
 function fileMark(file: string): string {
-  const { dev, ino } = fs.statSync(file);
-  return `${dev}:${ino}`;
+  const { dev, ino, birthtimeNs } = fs.statSync(file, { bigint: true });
+  return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 interface Location {
