@@ -284,6 +284,25 @@ test('another server at the port: nothing of it is used or dropped, one is made 
   expect(await added('gone__')).toEqual([]);
 });
 
+test('what went with its server is given up by the name that gc says, and the ledger holds nothing of it', async () => {
+  const world = makeWorld();
+  const main = await shop(world, `DATABASE_URL=${server.url(await mine('lost'))}\n`, 'resources: { DATABASE_URL: postgres }\n');
+  const { worktree } = await add(world, main, 'a');
+  await server.stop();
+  await rebuilt.start();
+  await world.git(main, 'worktree', 'remove', '--force', worktree);
+  const gc = await world.coppice(main, 'gc');
+  const [, name = ''] = /`git coppice gc --forget '([^']+)'`/.exec(gc.stderr) ?? [];
+  expect([gc.code, name]).toEqual([1, 'database lost__a']);
+  const forgotten = await world.coppice(main, 'gc', '--forget', name);
+  expect([forgotten.code, forgotten.stderr]).toEqual([0, expect.stringContaining('forgotten')]);
+  expect(records(world)).toEqual([]);
+  await rebuilt.stop();
+  await server.start();
+  expect(await added('lost__')).toEqual(['lost__a']);
+  await server.sql('postgres', 'drop database lost__a');
+});
+
 test('a server that goes silent: up and down say so, and Ctrl-C ends them at once', async () => {
   const world = makeWorld();
   const main = await shop(world, `DATABASE_URL=${server.url(await mine('silent'))}\n`, 'resources: { DATABASE_URL: postgres }\n');
