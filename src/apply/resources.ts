@@ -105,6 +105,10 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
       journal.append({ event: 'left', left: [...others, ...left.map((made) => ({ name, type, state: 'ready' as const, made }))] });
       journal.sync();
     },
+    recorded: () =>
+      [...journal.record.left, ...Object.values(journal.record.resources)].flatMap((other) =>
+        other.type === type && other.state !== 'destroyed' ? [other.made] : [],
+      ),
     claim(claim) {
       journal.append({ event: 'claim', names: [claim] });
       if (claims.take(claim)) return true;

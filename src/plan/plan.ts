@@ -118,21 +118,29 @@ export function planSetUp(input: PlanInput): Plan {
   };
 }
 
-/** Two resources that would be one copy of one source: the second is refused, not made twice. */
+/** Two resources that would be one copy of one source, or one database: the second is refused, not made twice. */
 function oneEach(resources: PlannedResource[]): PlannedResource[] {
   const owners = new Map<string, string>();
   return resources.map((resource) => {
     const { name, spec, resolved } = resource;
-    const thing = resolved instanceof Failure || resolved.source === null ? undefined : resolved.made.thing;
-    if (thing === undefined) return resource;
-    const key = `${spec.type} ${thing}`;
-    const other = owners.get(key);
-    if (other === undefined) {
-      owners.set(key, name);
-      return resource;
+    if (resolved instanceof Failure || resolved.source === null) return resource;
+    const { thing, server, wanted } = resolved.made;
+    const same = `${name} names the same ${spec.type} database as`;
+    const named = `${name} would have the database ${wanted} at ${server}, as`;
+    const meant: [key: string, is: string, mend: string][] = [];
+    if (thing !== undefined)
+      meant.push([
+        `thing ${thing}`,
+        same,
+        'Name it once; in an env file the other variable follows by itself, else compute it under `env:`.',
+      ]);
+    if (server !== undefined && wanted !== undefined) meant.push([`name ${server} ${wanted}`, named, 'Give one of them another `name:`.']);
+    for (const [key, is, mend] of meant) {
+      const other = owners.get(`${spec.type} ${key}`);
+      if (other !== undefined) return { ...resource, resolved: new Failure(`${is} ${other}. ${mend}`) };
     }
-    const why = `${name} names the same ${spec.type} database as ${other}. Name it once; in an env file the other variable follows by itself, else compute it under \`env:\`.`;
-    return { ...resource, resolved: new Failure(why) };
+    for (const [key] of meant) owners.set(`${spec.type} ${key}`, name);
+    return resource;
   });
 }
 

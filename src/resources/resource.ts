@@ -81,6 +81,8 @@ export interface ResourceEffects {
   left(): Record<string, string>[];
   /** Writes down, on the disk, that these are left. */
   leave(left: Record<string, string>[]): void;
+  /** What the ledger has of this type in this worktree, whichever name it was made for. */
+  recorded(): Record<string, string>[];
   /** Takes a name that is exclusive on this machine, e.g. `database-localhost_5432-shop`. @returns whether it is this worktree's now */
   claim(name: string): boolean;
   release(name: string): void;

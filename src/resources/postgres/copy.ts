@@ -26,6 +26,8 @@ const FOLDERS = [
   '/Applications/Postgres.app/Contents/Versions/*/bin',
 ];
 
+/** A connection that died, as when a laptop slept, is found out in half a minute. Only here can libpq be told. */
+const ALIVE = ['-d', 'keepalives_idle=10 keepalives_interval=5 keepalives_count=4'];
 /** A migration that is open in the source holds its tables: that is not waited out. */
 const LOCK_WAIT = ['--lock-wait-timeout=10s'];
 
@@ -50,25 +52,33 @@ export async function dumpAndLoad({ server, address, source, target, rows, signa
   const load = await findPsql(server, address, target, dump);
   // Who is no superuser can neither give objects away nor grant in another's name.
   const own = server.user.superuser ? [] : ['--no-owner', '--no-privileges'];
-  const loading = spawn(load.command, [...load.args, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
+  const loading = spawn(load.command, [...load.args, ...ALIVE, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
     env: load.env,
     stdio: ['pipe', 'ignore', 'pipe'],
   });
   const editing = knowsTooMuch(dump, server) ? spawn('sed', [EDIT], { env: SED, stdio: ['pipe', loading.stdin, 'pipe'] }) : null;
-  const dumping = spawn(dump.command, [...dump.args, ...LOCK_WAIT, ...own, ...(rows ? [] : ['--schema-only'])], {
+  const dumping = spawn(dump.command, [...dump.args, ...ALIVE, ...LOCK_WAIT, ...own, ...(rows ? [] : ['--schema-only'])], {
     env: dump.env,
     stdio: ['ignore', editing?.stdin ?? loading.stdin, 'pipe'],
   });
   // The pipes are between the programs now; this process would only keep them open.
   loading.stdin.destroy();
   editing?.stdin.destroy();
-  const stop = () => {
-    dumping.kill();
-    loading.kill();
+  const kill = (by: NodeJS.Signals) => {
+    dumping.kill(by);
+    loading.kill(by);
   };
+  let hard: NodeJS.Timeout | undefined;
+  const stop = () => {
+    kill('SIGTERM');
+    // pg_dump asks the server to end its query first, and one that has gone silent does not answer.
+    hard = setTimeout(() => kill('SIGKILL'), 2000);
+  };
+  if (signal.aborted) stop();
   signal.addEventListener('abort', stop);
   const ends = await Promise.all([ended(dumping, 'pg_dump'), ended(loading, 'psql'), editing && ended(editing, 'sed')]);
   signal.removeEventListener('abort', stop);
+  clearTimeout(hard);
   if (signal.aborted) throw new Failure('interrupted');
   const [dumped, loaded, edited] = ends;
   // A load that fails breaks the dump's pipe: then it is the load that has something to say.
@@ -90,7 +100,7 @@ export async function runSqlFile(server: Server, address: Address, database: str
   const { command, args, env } = await findPsql(server, address, database);
   const input = fs.openSync(file, 'r');
   try {
-    const child = spawn(command, [...args, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
+    const child = spawn(command, [...args, ...ALIVE, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
       env,
       cwd: path.dirname(file),
       stdio: [input, 'ignore', 'pipe'],

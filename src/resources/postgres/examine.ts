@@ -1,17 +1,20 @@
 import { Failure } from '../../outcome.ts';
-import { addressIn, makerAddress } from '../database.ts';
+import type { Origin } from '../address.ts';
 import type { ResolvedResource } from '../resource.ts';
 import { findDump } from './copy.ts';
 import { mayCreate } from './make.ts';
-import { ENGINE, type PostgresOptions } from './postgres.ts';
+import type { PostgresOptions } from './postgres.ts';
 import { atServer, findDatabase } from './server.ts';
+import { appAddress, checkAdmin, makerAddress } from './which-server.ts';
 
 /** Whether a database could be made now, and whether also while the source is in use. @throws {Failure} when it could not */
 export async function examine(options: PostgresOptions, resolved: ResolvedResource): Promise<{ text: string; notes: string[] }> {
   const { source = '' } = resolved.made;
-  const address = options.admin === undefined ? addressIn(resolved, ENGINE) : await makerAddress(options.admin, resolved, ENGINE);
+  const app = appAddress(resolved);
+  const address = options.admin === undefined ? app : await makerAddress(resolved.made);
   return atServer(address, async (server) => {
     mayCreate(server);
+    if (address !== app) await checkAdmin(server, app, (JSON.parse(resolved.made.origin ?? '') as Origin).name);
     const what = `PostgreSQL ${Math.floor(server.version / 10_000)} at ${server.name}`;
     if (options.data === 'empty') return { text: `${what}, \`${server.user.name}\` may create databases`, notes: [] };
     if ((await findDatabase(server, source)) === null)

@@ -17,7 +17,7 @@ export const SPARE_BYTES = 16;
 export const MAX_NAME_BYTES = 63;
 
 /** What only `create` knows, and a later run goes on from. */
-const LEARNT = ['ready', 'system', 'template', 'earlier', 'temporary'];
+const LEARNT = ['ready', 'system', 'mark', 'data', 'template', 'building', 'earlier', 'temporary'];
 
 /**
  * A database of the worktree's own on the server of the main worktree's.
@@ -34,19 +34,19 @@ export const postgres: ResourceType<PostgresOptions> = {
     const admin = options.admin === undefined ? null : sourceAddress({ from: options.admin }, context, ENGINE).origin;
     const server = serverName(address);
     const source = address.database;
-    const { before } = context;
-    const known = before?.source === source && before.server === server ? before : null;
     const wanted =
       options.name === undefined ? ownName(source, context.slug, MAX_NAME_BYTES - SPARE_BYTES, null) : context.text(options.name);
-    const made = { server, source, origin: JSON.stringify(origin), ...(admin && { admin: JSON.stringify(admin) }) };
+    const thing = `${server} ${source} ${wanted}`;
+    const known = context.before?.thing === thing ? context.before : null;
+    const made = { server, source, wanted, thing, origin: JSON.stringify(origin), ...(admin && { admin: JSON.stringify(admin) }) };
     const is = describeDatabase(options, context.name, address, known?.database ?? wanted, made);
     const learnt = LEARNT.flatMap((key) => (known?.[key] === undefined ? [] : [[key, known[key]]]));
     return { ...is, made: { ...is.made, ...Object.fromEntries(learnt) } };
   },
   examine: async (options, resolved) => (await import('./examine.ts')).examine(options, resolved),
-  intact: async (_options, resolved, { worktreeId }) => (await import('./make.ts')).isThere(resolved, worktreeId),
+  intact: async (options, resolved, effects) => (await import('./intact.ts')).isThere(options, resolved, effects),
   create: async (options, resolved, effects) => (await import('./make.ts')).make(options, resolved, effects),
-  destroy: async (made, effects) => (await import('./make.ts')).destroy(made, effects),
+  destroy: async (made, effects) => (await import('./destroy.ts')).destroy(made, effects),
 };
 
 /** What the worktree's database is by one of the names that it can have. `address`: the source's, or its own. */
@@ -67,7 +67,6 @@ export function describeDatabase(
     made: {
       ...made,
       database,
-      thing: `${made.server} ${source} ${database}`,
       shown: `database ${database}`,
       ...(options.owns.length > 0 && { owns: JSON.stringify(derivedPatterns(options.owns, name)) }),
     },

@@ -6,7 +6,14 @@ import { errorCode, Failure } from '../../outcome.ts';
 import { type Address, claimOn, ownName } from '../address.ts';
 import { dumpAndLoad } from './copy.ts';
 import { MAX_NAME_BYTES } from './postgres.ts';
-import { atServer, dropDatabase, findDatabase, identifier, LOCKED, literal, type Server } from './server.ts';
+import { atServer, dropDatabase, dropPassing, findDatabase, identifier, LOCKED, literal, type Server, TAKEN } from './server.ts';
+
+/** After this, it is said what is waited for. */
+const LONG_WAIT_MS = 2000;
+/** How far ahead the clock may have been when a template was made. */
+const CLOCK_STEP_MS = 60_000;
+/** A schema can have many thousands of columns and views. */
+const FINGERPRINT_MS = 120_000;
 
 /**
  * A copy of a source that nobody connects to, kept to clone from while the source is in use. One a source and machine, shared
@@ -24,15 +31,19 @@ export interface TemplateInput {
   /** The role that reads the source and makes the copy. */
   address: Address;
   source: { name: string; oid: string };
+  /** The name under which it is made, which nobody can guess. */
+  building: string;
   /** How old it may be, in milliseconds. */
   maxAgeMs: number;
   signal: AbortSignal;
+  /** A line for the user, about what takes long. */
+  say(text: string): void;
 }
 
 /** The name of the template that this machine keeps of a source. */
 export function templateName(source: string): string {
   const machine = createHash('sha256').update(`${os.hostname()}\0${openStateDir().root}`).digest('hex').slice(0, 8);
-  return ownName(source, `coppice_${machine}`, MAX_NAME_BYTES - '_new'.length, null);
+  return ownName(source, `coppice_${machine}`, MAX_NAME_BYTES, null);
 }
 
 /** The claim by which a worktree keeps a template; while there is one, the template stays. */
@@ -45,16 +56,17 @@ export function templateClaim(server: string, template: string, worktreeId: stri
  * others wait for it at the server, which lets them go on when that one dies.
  */
 export async function withTemplate(input: TemplateInput, clone: (template: KeptTemplate) => Promise<void>): Promise<KeptTemplate> {
-  const { server } = input;
-  const name = templateName(input.source.name);
+  const { server, source, say } = input;
+  const name = templateName(source.name);
+  const waits = () => say(`another process copies ${source.name} for all worktrees: this one waits for it`);
   for (;;) {
-    const cloned = await locked(server, name, 'shared', async () => {
+    const cloned = await locked(server, name, 'shared', waits, async () => {
       const kept = await fresh(input, name);
       if (kept !== null) await clone(kept);
       return kept;
     });
     if (cloned !== null) return cloned;
-    const made = await locked(server, name, 'alone', async () => {
+    const made = await locked(server, name, 'alone', waits, async () => {
       // Another has made it while this one waited: then all who waited clone at once.
       if ((await fresh(input, name)) !== null) return null;
       const kept = await build(input, name);
@@ -68,11 +80,23 @@ export async function withTemplate(input: TemplateInput, clone: (template: KeptT
 /**
  * Holds a template's lock at the server. It goes with the session: a run that was killed has it until the server has carried
  * out what it asked for last.
+ * @param waits called when another session has it for long
  */
-async function locked<Result>(server: Server, name: string, how: 'shared' | 'alone', work: () => Promise<Result>): Promise<Result> {
+async function locked<Result>(
+  server: Server,
+  name: string,
+  how: 'shared' | 'alone',
+  waits: () => void,
+  work: () => Promise<Result>,
+): Promise<Result> {
   const [key] = await server.rows<{ key: string }>('select hashtextextended($1, 0)::text as key', [`coppice ${name}`]);
   const end = how === 'shared' ? '_shared' : '';
-  await server.rows(`select pg_advisory_lock${end}($1::bigint)`, [key?.key]);
+  const timer = setTimeout(waits, LONG_WAIT_MS);
+  try {
+    await server.rows(`select pg_advisory_lock${end}($1::bigint)`, [key?.key], 0);
+  } finally {
+    clearTimeout(timer);
+  }
   try {
     return await work();
   } finally {
@@ -85,26 +109,33 @@ export async function dropUnusedTemplate(server: Server, name: string): Promise<
   const used = `${claimOn('template', server.name, name)}-`;
   const isUsed = () => [...claimedNames(openStateDir())].some((claim) => claim.startsWith(used));
   if (isUsed()) return;
-  await locked(server, name, 'alone', async () => {
-    if (isUsed()) return;
-    for (const database of [`${name}_new`, name]) {
-      const row = await findDatabase(server, database);
-      if (row !== null && (row.mark === null ? database !== name : isTemplateMark(row.mark))) await dropDatabase(server, database);
-    }
-  });
+  await locked(
+    server,
+    name,
+    'alone',
+    () => {},
+    async () => {
+      if (!isUsed()) await dropTemplate(server, name);
+    },
+  );
+}
+
+/** Drops what bears a template's mark. */
+async function dropTemplate(server: Server, name: string): Promise<void> {
+  const row = await findDatabase(server, name);
+  if (row?.mark != null && isTemplateMark(row.mark)) await dropDatabase(server, name);
 }
 
 /** The template as it is; null when it is not there, too old, or not of the source as it is now. */
 async function fresh({ server, address, source, maxAgeMs, signal }: TemplateInput, name: string): Promise<KeptTemplate | null> {
   const row = await findDatabase(server, name);
   if (row === null) return null;
-  if (row.mark === null || !isTemplateMark(row.mark))
-    throw new Failure(
-      `There is a database \`${name}\` that coppice did not make, where it keeps its copy of ${source.name}: rename or drop it.`,
-    );
+  if (row.mark === null || !isTemplateMark(row.mark)) throw notOurs(name, source.name);
   const [, oid, made = '', schema] = TEMPLATE_MARK.exec(row.mark) ?? [];
   const madeAt = new Date(made);
-  if (oid !== source.oid || !(Date.now() - madeAt.getTime() < maxAgeMs)) return null;
+  const age = Date.now() - madeAt.getTime();
+  // Made while the clock was wrong, so nobody knows when. A clock that was set right by a little is none of that.
+  if (oid !== source.oid || age < -CLOCK_STEP_MS || !(age < maxAgeMs)) return null;
   const now = await fingerprint(address, source.name, signal);
   // A migration that is under way has changed nothing yet.
   return now === null || schema === now ? { name, madeAt } : null;
@@ -116,23 +147,43 @@ function isTemplateMark(mark: string): boolean {
   return TEMPLATE_MARK.test(mark);
 }
 
-async function build({ server, address, source, signal }: TemplateInput, name: string): Promise<KeptTemplate> {
-  const target = `${name}_new`;
-  await dropDatabase(server, target);
+/** Makes it under a name that nobody can guess, marks it, and only then gives it its own. */
+async function build(input: TemplateInput, name: string): Promise<KeptTemplate> {
+  const { server, address, source, building, signal } = input;
+  await dropPassing(server, building);
   const madeAt = new Date();
   const schema = await fingerprint(address, source.name, signal);
   if (schema === null)
     throw new Failure(
       `Another session locks tables of ${source.name}, as a migration does, so it cannot be copied. When that has ended: \`git coppice up\`.`,
     );
-  await server.run(`create database ${identifier(target)} template template0 ${await locale(server, source.name)}`);
-  // What is half loaded when this fails is dropped by who builds next, or with the template.
-  await dumpAndLoad({ server, address, source: source.name, target, rows: true, signal });
-  const mark = `coppice: a copy of the database with oid ${source.oid}, made ${madeAt.toISOString()}, schema ${schema}. It is made again when it is missing.`;
-  await server.run(`comment on database ${identifier(target)} is ${literal(mark)}`);
-  await dropDatabase(server, name);
-  await server.run(`alter database ${identifier(target)} rename to ${identifier(name)}`);
+  try {
+    await server.run(`create database ${identifier(building)} template template0 ${await locale(server, source.name)}`);
+    await dumpAndLoad({ server, address, source: source.name, target: building, rows: true, signal });
+    const mark = `coppice: a copy of the database with oid ${source.oid}, made ${madeAt.toISOString()}, schema ${schema}. It is made again when it is missing.`;
+    await server.run(`comment on database ${identifier(building)} is ${literal(mark)}`);
+    await dropTemplate(server, name);
+    await server.run(`alter database ${identifier(building)} rename to ${identifier(name)}`);
+  } catch (error) {
+    await dropUnfinished(input);
+    if (TAKEN.includes(errorCode(error) ?? '')) throw notOurs(name, source.name);
+    throw error;
+  }
   return { name, madeAt };
+}
+
+/** What is half loaded takes room. Where it cannot be dropped now the journal has it, and the worktree's next run does. */
+async function dropUnfinished({ server, building, signal }: TemplateInput): Promise<void> {
+  if (signal.aborted) return;
+  try {
+    await dropPassing(server, building);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
+}
+
+function notOurs(name: string, source: string): Failure {
+  return new Failure(`There is a database \`${name}\` that coppice did not make, where it keeps its copy of ${source}: rename or drop it.`);
 }
 
 /** Encoding and locale of a database, as `create database` takes them. */
@@ -151,7 +202,7 @@ export async function locale(server: Server, database: string): Promise<string> 
 async function fingerprint(address: Address, database: string, signal: AbortSignal): Promise<string | null> {
   try {
     const at = { database, signal, lockTimeoutMs: 500 };
-    const [row] = await atServer(address, (server) => server.rows<{ md5: string }>(FINGERPRINT), at);
+    const [row] = await atServer(address, (server) => server.rows<{ md5: string }>(FINGERPRINT, [], FINGERPRINT_MS), at);
     return row?.md5 ?? '';
   } catch (error) {
     if (errorCode(error) === LOCKED) return null;
