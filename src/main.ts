@@ -22,6 +22,7 @@ const EXAMPLES: Record<string, string> = {
   env: '$ eval "$(git coppice env)"\n  $ git coppice env --json',
   run: '$ git coppice run -- npm run dev',
   logs: '$ git coppice logs install',
+  doctor: '$ git coppice doctor\n  $ git coppice doctor --json | jq ".results[] | select(.level == \\"problem\\")"',
   check: '$ npx coppice check              in CI: judges the file, never the machine',
 };
 
@@ -106,6 +107,10 @@ async function parse(argv: string[]): Promise<number> {
     .option('-f, --follow', 'go on printing what is added')
     .option('--worktree <worktree>', 'of another worktree')
     .action((step, options) => end(logs(step, options)));
+  verb('doctor', 'what is wrong on this machine, each with what mends it')
+    .option('--fix', 'mend what needs no question')
+    .option('--json', 'as JSON on stdout')
+    .action((options) => end(import('./commands/doctor.ts').then(({ doctor }) => doctor(options))));
   verb('check [folder]', 'judge worktree.config.yaml, for CI and editors')
     .option('--json', 'as JSON on stdout')
     .action((folder, options) => end(check(folder, options)));

@@ -78,6 +78,12 @@ export interface ResourceEffects {
   say(text: string): void;
 }
 
+/** What `examine` may know. */
+export interface ExamineContext {
+  mainPath: string;
+  mainEnv: Record<string, string>;
+}
+
 /** What `create` came to. */
 export interface Created {
   /** For a line of output. */
@@ -117,6 +123,12 @@ export interface ResourceType<Options = unknown> {
   outside: 'nothing' | 'service' | 'data';
   /** @throws {Failure} when the main worktree's env files do not say enough. */
   resolve(options: Options, context: ResourceContext): ResolvedResource;
+  /**
+   * For `doctor`: asks whether a worktree that is added now would get one, and changes nothing.
+   * @returns what is there, e.g. the server's version, and what cannot be isolated
+   * @throws {Failure} when it would not get one
+   */
+  examine?(options: Options, resolved: ResolvedResource, about: ExamineContext): Promise<{ text: string; notes: string[] }>;
   /** Whether something stands there before anything was recorded: it is not ours, and will never be destroyed. */
   present?(resolved: ResolvedResource, effects: Pick<ResourceEffects, 'worktreePath'>): boolean;
   /** Whether what an earlier run made is still there and works. @throws {Failure} when that cannot be told */

@@ -19,7 +19,12 @@ export async function addAlias(commonDir: string): Promise<boolean> {
 
 /** Takes the alias away, if it is ours. @returns whether it was */
 export async function removeAlias(commonDir: string): Promise<boolean> {
-  if (!OURS.test((await readConfig(commonDir, KEY)) ?? '')) return false;
+  if (!(await hasAlias(commonDir))) return false;
   await writeConfig(commonDir, ['--unset', KEY]);
   return true;
+}
+
+/** Whether `git coppice` is there and ours. */
+export async function hasAlias(commonDir: string): Promise<boolean> {
+  return OURS.test((await readConfig(commonDir, KEY)) ?? '');
 }

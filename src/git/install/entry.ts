@@ -12,7 +12,7 @@ const SIGN = '/coppice/launch';
 export function entryLine(args: string): string {
   const missing = 'echo "coppice: not installed in this clone. Run npx coppice install, then git coppice up in the new worktree." >&2';
   return [
-    'coppice() { case ${1-x} in *[!0]*) return 0 ;; esac; [ -f .git ] || return 0;',
+    `coppice() { case \${1-x} in *[!0]*) return 0 ;; esac; [ -f .git ] || return 0;`,
     `set -- ${LAUNCHER_HERE} checkout "$@";`,
     `if [ -x "$1" ]; then "$@"; elif [ -f worktree.config.yaml ]; then ${missing}; fi; };`,
     `coppice ${args}`,

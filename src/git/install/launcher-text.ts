@@ -11,15 +11,15 @@ const PLACES = [
   '/home/linuxbrew/.linuxbrew/bin/node',
   '/usr/bin/node',
   '/snap/bin/node',
-  '"${NVM_DIR:-$HOME/.nvm}"/versions/node/*/bin/node',
+  `"\${NVM_DIR:-$HOME/.nvm}"/versions/node/*/bin/node`,
   '"$HOME"/.local/share/fnm/node-versions/*/installation/bin/node',
   '"$HOME"/.fnm/node-versions/*/installation/bin/node',
   '"$HOME/Library/Application Support"/fnm/node-versions/*/installation/bin/node',
-  '"${VOLTA_HOME:-$HOME/.volta}"/tools/image/node/*/bin/node',
+  `"\${VOLTA_HOME:-$HOME/.volta}"/tools/image/node/*/bin/node`,
   '"$HOME"/.local/share/mise/installs/node/*/bin/node',
-  '"${ASDF_DATA_DIR:-$HOME/.asdf}"/installs/nodejs/*/bin/node',
+  `"\${ASDF_DATA_DIR:-$HOME/.asdf}"/installs/nodejs/*/bin/node`,
   '"$HOME"/.nodenv/versions/*/bin/node',
-  '"${N_PREFIX:-/usr/local}"/n/versions/node/*/bin/node',
+  `"\${N_PREFIX:-/usr/local}"/n/versions/node/*/bin/node`,
   '"$HOME"/.local/share/pnpm/nodejs/*/bin/node',
   '"$HOME"/Library/pnpm/nodejs/*/bin/node',
   '/opt/homebrew/opt/node@*/bin/node',
@@ -62,6 +62,11 @@ ${husky === null ? '' : giveHusky(husky)}  # Set up before: this is not the chec
   set -C
   if ! { true >"$2/coppice-hook"; } 2>/dev/null && [ -e "$2/coppice-hook" ]; then exit 0; fi
   set +C
+  # \`coppice doctor\` asks whether the hook fires.
+  if [ -n "\${COPPICE_PROBE-}" ]; then
+    echo fired >>"$COPPICE_PROBE"
+    exit 0
+  fi
   for config in worktree.config.yaml worktree.config.yml worktree.config.json; do
     if [ -e "$config" ] || [ -L "$config" ]; then set -- hook; fi
   done

@@ -39,6 +39,10 @@ export const compose: ResourceType<Options> = {
     delete made.files;
     return resolvedFrom(context.name, context.worktreePath, files === null ? made : { ...made, files: JSON.stringify(files) });
   },
+  async examine(options, { made }, context) {
+    const { examine } = await import('./examine.ts');
+    return examine(options, made.files === undefined ? null : (JSON.parse(made.files) as string[]), context);
+  },
   async intact(_options, { made }, effects) {
     if (made.order === undefined || !claimsOf(made).every((name) => effects.claim(name))) return false;
     // Nobody could ask yet whether another's project has this name.

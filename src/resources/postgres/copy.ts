@@ -108,7 +108,7 @@ function ended(child: ReturnType<typeof spawn>, name: string): Promise<string | 
  * A program of the server's version or later: on PATH, beside its other versions, or in the container that publishes the
  * server's port.
  */
-async function findProgram(name: 'pg_dump' | 'psql', server: Server, address: Address, database: string): Promise<Program> {
+export async function findProgram(name: 'pg_dump' | 'psql', server: Server, address: Address, database: string): Promise<Program> {
   const env = programEnvironment(address, database);
   const major = Math.floor(server.version / 10_000);
   // psql of any version loads; a dump by an older program is refused by the server's.

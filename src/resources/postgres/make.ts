@@ -115,7 +115,8 @@ async function underName(is: ResolvedResource, making: Making, before: Record<st
   return null;
 }
 
-function mayCreate({ user, name }: Server): void {
+/** @throws {Failure} when the session's role may not create databases */
+export function mayCreate({ user, name }: Server): void {
   if (!user.createdb && !user.superuser) throw new Failure(`\`${user.name}\` may not create databases at ${name}. ${HOW_TO_ALLOW}`);
 }
 
