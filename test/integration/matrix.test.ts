@@ -1,9 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { type Cell, matrixPage, RESULTS } from '../../scripts/matrix.ts';
 import { bothGits } from '../fixtures/gits.ts';
 import { commit, KINDS, type Kind, repositoryOf } from '../fixtures/hook-managers.ts';
+import { type Cell, matrixPage } from '../fixtures/matrix-page.ts';
 import { makeWorld, read, type World } from '../fixtures/world.ts';
 
 const FILES = {
@@ -11,13 +11,21 @@ const FILES = {
   '.gitignore': '.env\n*.log\nnode_modules\n',
   'sub/file': '',
 };
+const SITUATIONS: [string, string, string, string, string, string] = [
+  'the main worktree',
+  'a linked worktree without node_modules',
+  'a worktree made by that one',
+  'a subdirectory',
+  'anywhere, with `git -C`',
+  'a bare repository',
+];
 const gits = bothGits();
 const cells: Cell[] = [];
 
 const rows = KINDS.flatMap((kind) => (['before', 'since'] as const).map((when) => ({ name: kind.name, kind, when, git: gits[when] })));
 
-test.concurrent.for(rows)('$name, git $git.version', { timeout: 240_000 }, async ({ kind, git, when }) => {
-  const world = makeWorld();
+test.concurrent.for(rows)('$name, git $git.version', { timeout: 240_000 }, async ({ kind, git, when }, { onTestFinished }) => {
+  const world = makeWorld(onTestFinished);
   world.env.PATH = `${git.bin}:${world.env.PATH}`;
   const main = await repositoryOf(world, kind, FILES);
   await install(world, main);
@@ -27,23 +35,23 @@ test.concurrent.for(rows)('$name, git $git.version', { timeout: 240_000 }, async
     cells.push({ manager: kind.name, git: when, situation, result: await add(world, cwd, worktree, main, more) });
     return worktree;
   };
-  const a = await record('the main worktree', main, 'a');
-  const b = await record('a linked worktree without node_modules', a, 'b');
-  await record('a worktree made by that one', b, 'c');
-  await record('a subdirectory', path.join(main, 'sub'), '../d');
-  await record('git -C', world.root, 'e', '-C', main);
-  const bare = await bareLayout(world, kind, main);
-  await record('a bare repository', bare, 'f');
-  expect(cells.filter(({ manager, git, result }) => manager === kind.name && git === when && result !== 'ready')).toEqual([]);
+  const [inMain, inLinked, inInner, inSub, withC, inBare] = SITUATIONS;
+  const a = await record(inMain, main, 'a');
+  const b = await record(inLinked, a, 'b');
+  await record(inInner, b, 'c');
+  await record(inSub, path.join(main, 'sub'), '../d');
+  await record(withC, world.root, 'e', '-C', main);
+  await record(inBare, await bareLayout(world, kind, main), 'f');
 });
 
+// A run of all the tests compares the page with what they found; `npm run matrix` writes it.
 afterAll(() => {
-  if (cells.length < rows.length * 6) return;
-  fs.mkdirSync(path.dirname(RESULTS), { recursive: true });
-  fs.writeFileSync(RESULTS, JSON.stringify({ versions: { before: gits.before.version, since: gits.since.version }, cells }, null, 2));
-  expect(read('docs/matrix.md').replace(/^Measured .*$/m, ''), 'docs/matrix.md is stale: `npm run matrix` writes it').toBe(
-    matrixPage().replace(/^Measured .*$/m, ''),
-  );
+  if (cells.length < rows.length * SITUATIONS.length) return;
+  const names = KINDS.map(({ name }) => name);
+  const page = matrixPage(cells, { before: gits.before.version, since: gits.since.version }, names, SITUATIONS);
+  if (process.env.MATRIX_PAGE === 'write') fs.writeFileSync('docs/matrix.md', page);
+  const withoutVersions = (text: string) => text.replace(/^Measured .*$/m, '');
+  expect(withoutVersions(read('docs/matrix.md')), 'docs/matrix.md is stale: `npm run matrix` writes it').toBe(withoutVersions(page));
 });
 
 async function install(world: World, cwd: string): Promise<void> {
@@ -61,7 +69,9 @@ async function add(world: World, cwd: string, worktree: string, main: string, mo
     return 'ready';
   }
   const doctor = await world.coppice(main, 'doctor', '--json');
-  const said = JSON.parse(doctor.stdout).results.filter(({ level, mend }: { level: string; mend: string | null }) => level === 'problem' && mend);
+  const said = JSON.parse(doctor.stdout).results.filter(
+    ({ level, mend }: { level: string; mend: string | null }) => level === 'problem' && mend,
+  );
   expect(ran, added.stderr + doctor.stdout).toBe('');
   expect([added.code, said.length > 0], added.stderr + doctor.stdout).toEqual([0, true]);
   return 'cannot';
