@@ -72,6 +72,7 @@ async function examineConfig(place: Place): Promise<Finding[]> {
 }
 
 function print(findings: readonly Finding[], report: Reporter): void {
+  report.expect(findings.map(({ about }) => about));
   for (const { about, level, text, mend } of findings) {
     if (level === 'fine') report.done(about, text);
     else if (level === 'problem') report.fail(about, text);

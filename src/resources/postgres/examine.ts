@@ -1,7 +1,7 @@
 import { Failure } from '../../outcome.ts';
 import { addressIn, makerAddress } from '../database.ts';
 import type { ResolvedResource } from '../resource.ts';
-import { findProgram } from './copy.ts';
+import { findDump } from './copy.ts';
 import { mayCreate } from './make.ts';
 import { ENGINE, type PostgresOptions } from './postgres.ts';
 import { atServer, findDatabase } from './server.ts';
@@ -18,7 +18,7 @@ export async function examine(options: PostgresOptions, resolved: ResolvedResour
       throw new Failure(
         `There is no database \`${source}\` at ${server.name} to clone. Make it in the main worktree first, or say \`data: empty\`.`,
       );
-    return { text: `${what}, \`${source}\` can be cloned`, notes: await dumpNotes(() => findProgram('pg_dump', server, address, source)) };
+    return { text: `${what}, \`${source}\` can be cloned`, notes: await dumpNotes(() => findDump(server, address, source)) };
   });
 }
 
