@@ -1,5 +1,8 @@
 import { VERSION } from '../../version.ts';
 
+/** The file in a worktree's admin directory by which one hook takes the worktree. */
+export const HOOK_MARK = 'coppice-hook';
+
 /** The versions that package.json's `engines` names: what the runner can be started with. */
 const NODE_IS_NEW_ENOUGH =
   'const [a, b] = process.versions.node.split(".").map(Number); if (a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19))';
@@ -56,12 +59,9 @@ if [ "$door" = checkout ]; then
   door=hook
 fi
 if [ "$door" = hook ]; then
-${husky === null ? '' : giveHusky(husky)}  # Set up before: this is not the checkout of \`git worktree add\`.
-  [ ! -e "$2/coppice" ] || exit 0
-  # git 2.54 calls the hook that its config names and the hook's file: the first takes the worktree.
-  set -C
-  if ! { true >"$2/coppice-hook"; } 2>/dev/null && [ -e "$2/coppice-hook" ]; then exit 0; fi
-  set +C
+${husky === null ? '' : giveHusky(husky)}  admin=$2
+  # Set up before: this is not the checkout of \`git worktree add\`.
+  [ ! -e "$admin/coppice" ] || exit 0
   # \`coppice doctor\` asks whether the hook fires.
   if [ -n "\${COPPICE_PROBE-}" ]; then
     echo fired >>"$COPPICE_PROBE"
@@ -71,6 +71,10 @@ ${husky === null ? '' : giveHusky(husky)}  # Set up before: this is not the chec
     if [ -e "$config" ] || [ -L "$config" ]; then set -- hook; fi
   done
   [ $# = 1 ] || exit 0
+  # git 2.54 calls the hook that its config names and the hook's file: the first takes the worktree.
+  set -C
+  if ! { true >"$admin/${HOOK_MARK}"; } 2>/dev/null && [ -e "$admin/${HOOK_MARK}" ]; then exit 0; fi
+  set +C
 elif [ -n "\${GIT_PREFIX-}" ]; then
   cd -- "$GIT_PREFIX" || exit 1
 fi

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { readIfThere } from '../../ledger/document.ts';
+import { listFolder, readIfThere } from '../../ledger/document.ts';
 import { VERSION } from '../../version.ts';
-import { launcherText } from './launcher-text.ts';
+import { HOOK_MARK, launcherText } from './launcher-text.ts';
 
 /**
  * The launcher and a copy of the runner in the common git directory: the hook and the alias start it from any worktree,
@@ -33,12 +33,14 @@ export function installLauncher(commonDir: string, distribution: string, node: s
   return launcher;
 }
 
-/** Takes the launcher and the runner away. @returns whether they were there */
+/** Takes the launcher and the runner away, and the marks that it left in worktrees. @returns whether they were there */
 export function removeLauncher(commonDir: string): boolean {
   const folder = path.join(commonDir, 'coppice');
   const there = fs.existsSync(path.join(folder, 'launch'));
   fs.rmSync(path.join(folder, 'launch'), { force: true });
   fs.rmSync(path.join(folder, 'runner'), { recursive: true, force: true });
+  for (const name of listFolder(path.join(commonDir, 'worktrees')))
+    fs.rmSync(path.join(commonDir, 'worktrees', name, HOOK_MARK), { force: true });
   return there;
 }
 

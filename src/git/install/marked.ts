@@ -1,6 +1,6 @@
 /** What opens and closes our part of a file that others write too. */
 export const OPENING = '# >>> coppice >>>';
-export const CLOSING = '# <<< coppice <<<';
+const CLOSING = '# <<< coppice <<<';
 
 /** Our part of a text, from the opening mark to the end of the closing mark's line. */
 export function markedPart(text: string): string {
