@@ -1,6 +1,4 @@
-import path from 'node:path';
-import { readIfThere } from '../../ledger/document.ts';
-import { hookFile, hooksFolder } from './hooks-folder.ts';
+import { hookFile, hooksFolder, hookText } from './hooks-folder.ts';
 import type { HookManager, HookPlace } from './manager.ts';
 
 /**
@@ -19,6 +17,6 @@ export const gitLfs: HookManager = {
   },
 };
 
-function callsLfs({ hooksFolder: folder }: HookPlace, name: string): boolean {
-  return /^git lfs /m.test(readIfThere(path.join(folder, name)) ?? '');
+function callsLfs(place: HookPlace, name: string): boolean {
+  return /^git lfs /m.test(hookText(place, name) ?? '');
 }

@@ -6,23 +6,31 @@ import { callsLauncher } from './entry.ts';
 import { addToHook, removeFromHook } from './hook-file.ts';
 import { type HookManager, type HookPlace, type HookProblem, INSTALL_AGAIN } from './manager.ts';
 
+const SWITCH_ON = 'git config --unset core.hooksPath';
+
+function switchedOff({ hooksPath }: HookPlace): string {
+  return `core.hooksPath is ${hooksPath}: git runs no hook before 2.54.`;
+}
+
 /** No manager: the folder that git itself looks in, `.git/hooks` or what `core.hooksPath` names. */
 export const hooksFolder: HookManager = {
   name: 'git hooks',
   handles: () => true,
   install(place) {
+    if (isSwitchedOff(place))
+      return { wrote: [], commit: [], todo: place.configHook ? [] : [`${switchedOff(place)} Then install again: ${SWITCH_ON}`] };
     const wrote = hooksOf(place).filter((hook) => addToHook(hook, place.shipped, true));
     const relative = relativeFolder(place);
     return { wrote, commit: relative === null ? [] : [path.join(relative, 'post-checkout')], todo: [] };
   },
   uninstall(place) {
     const hooks = new Set([...hooksOf(place), path.join(place.commonDir, 'hooks/post-checkout')]);
-    return [...hooks].filter((hook) => removeFromHook(hook));
+    return [...hooks].filter((hook) => isFolder(path.dirname(hook)) && removeFromHook(hook));
   },
   async problems(place) {
     if (place.configHook) return [];
-    const hook = hookFile(place);
-    const found = problemsOfFile(hook);
+    if (isSwitchedOff(place)) return [{ text: switchedOff(place), mend: `${SWITCH_ON} && ${INSTALL_AGAIN}` }];
+    const found = problemsOfFile(hookFile(place));
     const relative = relativeFolder(place);
     const without = relative === null || found.length > 0 ? [] : place.linked.filter((root) => !fires(path.join(root, relative)));
     for (const root of without)
@@ -33,6 +41,20 @@ export const hooksFolder: HookManager = {
     return found;
   },
 };
+
+/** The text of a hook of the folder that git looks in; null when there is none, also where the folder is none (`/dev/null`). */
+export function hookText({ hooksFolder: folder }: HookPlace, name = 'post-checkout'): string | null {
+  return isFolder(folder) ? readIfThere(path.join(folder, name)) : null;
+}
+
+function isFolder(folder: string): boolean {
+  return fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Whether `core.hooksPath` names what can hold no hooks: someone wants none to run. */
+function isSwitchedOff({ hooksFolder: folder }: HookPlace): boolean {
+  return fs.existsSync(folder) && !isFolder(folder);
+}
 
 /** The hook that git calls in the main worktree. */
 export function hookFile(place: HookPlace): string {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { readIfThere } from '../../ledger/document.ts';
 import { callsLauncher } from './entry.ts';
 import { addToHook, removeFromHook, replaceFile } from './hook-file.ts';
-import { hookFile, hooksFolder, problemsOfFile } from './hooks-folder.ts';
+import { hookFile, hooksFolder, hookText, problemsOfFile } from './hooks-folder.ts';
 import { JOB, namesPostCheckout, withJob } from './lefthook-config.ts';
 import { type HookManager, type HookPlace, INSTALL_AGAIN } from './manager.ts';
 import { OPENING, withoutLines } from './marked.ts';
@@ -87,5 +87,5 @@ function keepsHook(place: HookPlace, text: string): boolean {
 }
 
 function isLefthooks(place: HookPlace): boolean {
-  return (readIfThere(hookFile(place)) ?? '').includes('call_lefthook');
+  return (hookText(place) ?? '').includes('call_lefthook');
 }

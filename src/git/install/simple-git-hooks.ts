@@ -3,7 +3,7 @@ import path from 'node:path';
 import { readIfThere } from '../../ledger/document.ts';
 import { callsLauncher, entryLine } from './entry.ts';
 import { removeFromHook, replaceFile } from './hook-file.ts';
-import { hookFile, hooksFolder } from './hooks-folder.ts';
+import { hookFile, hooksFolder, hookText } from './hooks-folder.ts';
 import { addMember, prefixMember, removeMember, textMember, unprefixMember } from './json-member.ts';
 import { type HookManager, type HookPlace, INSTALL_AGAIN } from './manager.ts';
 import { withoutLines } from './marked.ts';
@@ -55,7 +55,7 @@ export const simpleGitHooks: HookManager = {
         undone.push(config.file);
       }
     }
-    return restoreHook(hookFile(place)) ? [...undone, hookFile(place)] : undone;
+    return restoreHook(place) ? [...undone, hookFile(place)] : undone;
   },
   async problems(place) {
     const config = configOf(place);
@@ -105,12 +105,13 @@ function withoutEntry(text: string, keys: string[]): string {
 
 /** The hook in the hooks folder, without the block that we put there. */
 function withoutBlock(place: HookPlace): string {
-  return withoutLines(readIfThere(hookFile(place)) ?? '');
+  return withoutLines(hookText(place) ?? '');
 }
 
 /** The hook that simple-git-hooks wrote from our entry: as it would be without. */
-function restoreHook(hook: string): boolean {
-  const text = readIfThere(hook);
+function restoreHook(place: HookPlace): boolean {
+  const hook = hookFile(place);
+  const text = hookText(place);
   if (text === null || !text.includes(ENTRY) || !text.includes('SKIP_SIMPLE_GIT_HOOKS')) return false;
   if (text.endsWith(ENTRY)) fs.unlinkSync(hook);
   else replaceFile(hook, text.replace(BEFORE, ''), fs.statSync(hook).mode & 0o777);
