@@ -1,4 +1,5 @@
 import { configsIn } from '../config/find.ts';
+import { examineAgents } from '../doctor/agents.ts';
 import { examineConfiguration } from '../doctor/configuration.ts';
 import { type Finding, note, problem } from '../doctor/finding.ts';
 import { examineFiring } from '../doctor/firing.ts';
@@ -44,7 +45,14 @@ async function examine(place: Place): Promise<Finding[]> {
   const installed = installation.every(({ about, level }) => about !== 'launcher' || level === 'fine');
   // Without the launcher no hook can fire, which is said already.
   const firing = installed ? [...(await examineHooks(place)), ...(await examineFiring(place))] : [];
-  return [...installation, ...firing, ...(await examineConfig(place)), ...(await examineWorktrees(place)), ...examineLeftOver(repository)];
+  return [
+    ...installation,
+    ...firing,
+    ...(await examineConfig(place)),
+    ...(await examineWorktrees(place)),
+    ...(repository.main === null ? [] : examineAgents(repository.main)),
+    ...examineLeftOver(repository),
+  ];
 }
 
 /** What the config of the worktree around asks of this machine; in the main worktree it is that one's. */

@@ -17,7 +17,7 @@ import { openReporter, type Reporter } from '../report/reporter.ts';
 import { forgetRepository } from '../vanished.ts';
 
 /** `coppice install`: the hook, the launcher and the alias. Changes nothing when nothing changed, and nothing outside git. */
-export async function install(options: { uninstall?: boolean }): Promise<number> {
+export async function install(options: { uninstall?: boolean; agents?: string | true }): Promise<number> {
   const report = await openReporter();
   let place: Place;
   try {
@@ -34,8 +34,33 @@ export async function install(options: { uninstall?: boolean }): Promise<number>
     );
     return 0;
   }
+  if (options.agents !== undefined && options.uninstall) return undoAgents(place, named(options.agents), report);
   const hookPlace = await describeHooks(place);
-  return options.uninstall ? undo(place, hookPlace, report) : put(place, hookPlace, report);
+  if (options.uninstall) return undo(place, hookPlace, report);
+  const code = await put(place, hookPlace, report);
+  if (options.agents === undefined || code !== 0) return code;
+  const { addAgentFiles } = await import('../agents/install.ts');
+  return (await addAgentFiles(cloneOf(place), named(options.agents), report)) ? 0 : 1;
+}
+
+/** Of `--agents` the programs that are named; null when none is. */
+function named(agents: string | true): string[] | null {
+  return agents === true ? null : agents.split(',').map((name) => name.trim());
+}
+
+/** The files of other programs are in the main worktree. */
+function cloneOf({ repository }: Place): { main: string; commonDir: string } {
+  const { main, commonDir } = repository;
+  if (main === null) throw new Failure('There is no main worktree here to write the files of other programs into.', 2);
+  return { main, commonDir };
+}
+
+async function undoAgents(place: Place, names: string[] | null, report: Reporter): Promise<number> {
+  const { removeAgentFiles } = await import('../agents/install.ts');
+  const undone = removeAgentFiles(cloneOf(place), names);
+  for (const file of undone) report.done('agents', `taken out of ${file}`);
+  if (undone.length === 0) report.text('nothing of ours is in the files of other programs');
+  return 0;
 }
 
 async function put({ repository }: Place, hookPlace: HookPlace, report: Reporter): Promise<number> {
@@ -72,6 +97,9 @@ async function undo({ repository }: Place, hookPlace: HookPlace, report: Reporte
   if (await removeConfigHook(commonDir)) report.done('git config', 'hook.coppice removed');
   if (await removeAlias(commonDir)) report.done('alias', 'removed');
   if (removeLauncher(commonDir)) report.done('launcher', 'removed');
+  const { removeAgentFiles } = await import('../agents/install.ts');
+  const agents = repository.main === null ? [] : removeAgentFiles({ main: repository.main, commonDir }, null);
+  for (const file of agents) report.done('agents', `taken out of ${file}`);
   if (setUp.length > 0) {
     report.warn(
       `${setUp.length} worktree${setUp.length > 1 ? 's are' : ' is'} still set up. Their ports and databases stay until \`npx coppice down\` in each, or \`npx coppice gc\` after they are removed.`,
@@ -81,6 +109,6 @@ async function undo({ repository }: Place, hookPlace: HookPlace, report: Reporte
   removeExcludes(commonDir);
   if (id !== null) await forgetRepository({ state: openStateDir(), commonDir, repository: id }, report);
   fs.rmSync(path.join(commonDir, 'coppice'), { recursive: true, force: true });
-  if (undone.length === 0) report.text('nothing was installed here');
+  if (undone.length + agents.length === 0) report.text('nothing was installed here');
   return 0;
 }

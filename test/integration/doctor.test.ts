@@ -194,3 +194,14 @@ test('what a worktree that is gone still holds is a note that names gc', async (
   expect(code).toBe(0);
   expect(results.at(-1)).toMatchObject({ about: 'a', level: 'note', mend: 'git coppice gc' });
 });
+
+test('a program that is used here and adds worktrees without the hook is named, until its file sets them up', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  writeFiles(main, { '.cursor/rules/x.mdc': '' });
+  expect((await doctor(world, main)).results).toContainEqual(
+    expect.objectContaining({ about: 'Cursor', level: 'note', mend: 'npx coppice install --agents' }),
+  );
+  await world.coppice(main, 'install', '--agents');
+  expect((await doctor(world, main)).results).toContainEqual(expect.objectContaining({ about: 'Cursor', level: 'fine' }));
+});
