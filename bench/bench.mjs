@@ -4,6 +4,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { benchGuards } from './guards.mjs';
 import { benchPostgres } from './postgres.mjs';
 
 const cli = path.resolve(import.meta.dirname, '../dist/cli.cjs');
@@ -71,6 +72,8 @@ try {
   };
   const [bare, hooked] = inTurn(Math.ceil(200 / fewer), checkout(plain), checkout(ours));
   row('git checkout with the hook : with a hook of `exit 0`', (hooked / bare).toFixed(3), 'at most 1.10');
+
+  benchGuards({ root, env, cli, inTurn, row, fewer });
 
   const node = () => {
     run(root, process.execPath, '-e', '0');

@@ -3,7 +3,6 @@ import { check } from './commands/check.ts';
 import { down } from './commands/down.ts';
 import { env } from './commands/env.ts';
 import { gc } from './commands/gc.ts';
-import { install } from './commands/install.ts';
 import { logs } from './commands/logs.ts';
 import { remove } from './commands/remove.ts';
 import { run } from './commands/run.ts';
@@ -77,7 +76,7 @@ async function parse(argv: string[]): Promise<number> {
   verb('install', 'install the git hook, the launcher and the alias `git coppice` in this clone')
     .option('--agents [programs]', 'also write the set-up files of programs that skip git hooks: those used here, or named')
     .option('--uninstall', 'undo it')
-    .action((options) => end(install(options)));
+    .action(async (options) => end((await import('./commands/install.ts')).install(options)));
   verb('up [worktree]', 'set a worktree up; the same result however often; resumes after a failure; waits for a set-up that runs')
     .option('--dry-run', 'say what would be done, and change nothing')
     .option('--step <name>', 'of the steps, only this one, again')

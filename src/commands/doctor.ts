@@ -3,6 +3,7 @@ import { examineAgents } from '../doctor/agents.ts';
 import { examineConfiguration } from '../doctor/configuration.ts';
 import { type Finding, note, problem } from '../doctor/finding.ts';
 import { examineFiring } from '../doctor/firing.ts';
+import { examineHooks } from '../doctor/hooks.ts';
 import { examineInstallation } from '../doctor/installation.ts';
 import { examineLeftOver } from '../doctor/left-over.ts';
 import { findListeners } from '../doctor/listeners.ts';
@@ -43,7 +44,7 @@ async function examine(place: Place): Promise<Finding[]> {
   const installation = await examineInstallation(place);
   const installed = installation.every(({ about, level }) => about !== 'launcher' || level === 'fine');
   // Without the launcher no hook can fire, which is said already.
-  const firing = installed ? await examineFiring(place) : [];
+  const firing = installed ? [...(await examineHooks(place)), ...(await examineFiring(place))] : [];
   return [
     ...installation,
     ...firing,

@@ -44,8 +44,9 @@ const CLOSING = '# <<< coppice <<<';
 export function mergeEnv(input: MergeInput): MergeResult {
   const fresh = renderFresh(input);
   const { current, digests, salt } = input;
-  if (current === null || digests[''] === digest(salt, '', current) || current === fresh.text)
-    return { ...fresh, digests: digestAll(fresh.text, salt), warnings: [] };
+  // Other programs that add worktrees copy the main worktree's file over ours: as long as it is that, nobody has edited it.
+  const untouched = digests[''] === digest(salt, '', current ?? '') || current === input.source;
+  if (current === null || untouched || current === fresh.text) return { ...fresh, digests: digestAll(fresh.text, salt), warnings: [] };
   return keepEdits(input, fresh);
 }
 

@@ -75,10 +75,19 @@ test('a clone without coppice, and a hook that another tool has replaced: --fix 
   expect(await doctor(world, main, '--fix')).toMatchObject({ code: 0, ok: true });
   writeFiles(main, { '.git/hooks/post-checkout': '#!/bin/sh\nexit 0\n' });
   const replaced = await doctor(world, main);
-  expect(replaced.problems).toMatchObject([{ about: 'hook', text: 'it does not fire for a worktree added from the main worktree' }]);
+  expect(replaced.problems).toMatchObject([
+    { about: 'git hooks', text: expect.stringContaining('another program wrote it') },
+    { about: 'hook', text: 'it does not fire for a worktree added from the main worktree' },
+  ]);
   expect(await doctor(world, main, '--fix')).toMatchObject({ code: 0, ok: true });
   await world.git(main, 'config', 'core.hooksPath', '/dev/null');
-  expect((await doctor(world, main)).problems).toMatchObject([{ about: 'hook' }]);
+  expect((await doctor(world, main)).problems).toMatchObject([
+    { about: 'git hooks', mend: 'git config --unset core.hooksPath && npx coppice install' },
+    { about: 'hook' },
+  ]);
+  const installed = await world.coppice(main, 'install');
+  expect([installed.code, installed.stderr]).toEqual([0, expect.stringContaining('git config --unset core.hooksPath')]);
+  expect((await world.coppice(main, 'install', '--uninstall')).code).toBe(0);
 });
 
 test('a launcher without its runner says so, and --fix writes it anew', async () => {

@@ -1,9 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../outcome.ts';
+import { markedPart, OPENING } from './marked.ts';
 
-const OPENING = '# >>> coppice >>>';
-const CLOSING = '# <<< coppice <<<';
 /** Where a hook that is no shell script goes, to be called after our block. */
 const ASIDE = 'post-checkout.before-coppice';
 /** The shells that understand the block. */
@@ -25,20 +24,20 @@ export function addToHook(file: string, shipped: string, shebang: boolean): bool
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   if (!stat) {
     fs.mkdirSync(path.dirname(file), { recursive: true });
-    replaceHook(file, shebang ? `#!/bin/sh\n${block}` : block, shebang ? 0o755 : 0o644);
+    replaceFile(file, shebang ? `#!/bin/sh\n${block}` : block, shebang ? 0o755 : 0o644);
     return true;
   }
   const text = stat.isFile() ? fs.readFileSync(file, 'latin1') : '';
   if (text.includes(OPENING)) {
-    const next = text.replace(blockIn(text), () => block);
+    const next = text.replace(markedPart(text), () => block);
     if (next === text) return false;
-    replaceHook(file, next, stat.mode & 0o777);
+    replaceFile(file, next, stat.mode & 0o777);
     return true;
   }
   if (stat.isFile() && (SHELL.test(text) || (!shebang && !text.startsWith('#!')))) {
     const end = text.startsWith('#!') ? text.indexOf('\n') + 1 || text.length : 0;
     const head = text.slice(0, end);
-    replaceHook(
+    replaceFile(
       file,
       `${head}${head === '' || head.endsWith('\n') ? '' : '\n'}${block}${text.slice(end)}`,
       shebang ? (stat.mode & 0o777) | 0o111 : stat.mode & 0o777,
@@ -51,32 +50,29 @@ export function addToHook(file: string, shipped: string, shebang: boolean): bool
       `${file} is a hook that is no shell script, and ${ASIDE} beside it is taken by an older one. Join the two, then install again.`,
     );
   fs.renameSync(file, aside);
-  replaceHook(file, `#!/bin/sh\n${block}"\${0%/*}/${ASIDE}" "$@"\n`, 0o755);
+  replaceFile(file, `#!/bin/sh\n${block}"\${0%/*}/${ASIDE}" "$@"\n`, 0o755);
   return true;
 }
 
-/** Takes our block out again and restores what was there, to the byte. @returns whether anything was there */
-export function removeFromHook(file: string): boolean {
+/**
+ * Takes our block out again and restores what was there, to the byte.
+ * @param empty what remains of a file that was ours alone
+ * @returns whether anything was there
+ */
+export function removeFromHook(file: string, empty = '#!/bin/sh\n'): boolean {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   const text = stat?.isFile() ? fs.readFileSync(file, 'latin1') : '';
   if (!stat || !text.includes(OPENING)) return false;
   const aside = path.join(path.dirname(file), ASIDE);
-  const rest = text.replace(blockIn(text), '');
+  const rest = text.replace(markedPart(text), '');
   if (fs.lstatSync(aside, { throwIfNoEntry: false }) && rest.includes(ASIDE)) fs.renameSync(aside, file);
-  else if (rest === '' || rest === '#!/bin/sh\n') fs.unlinkSync(file);
-  else replaceHook(file, rest, stat.mode & 0o777);
+  else if (rest === '' || rest === empty) fs.unlinkSync(file);
+  else replaceFile(file, rest, stat.mode & 0o777);
   return true;
 }
 
-function blockIn(text: string): string {
-  const start = text.indexOf(OPENING);
-  const closing = text.indexOf(CLOSING, start);
-  const end = closing < 0 ? -1 : text.indexOf('\n', closing);
-  return text.slice(start, end < 0 ? undefined : end + 1);
-}
-
 /** Read and written as Latin-1, which keeps every byte. A checkout that runs meanwhile finds the old hook or the new one. */
-function replaceHook(file: string, text: string, mode: number): void {
+export function replaceFile(file: string, text: string, mode: number): void {
   const temporary = `${file}.${process.pid}.tmp`;
   fs.writeFileSync(temporary, text, 'latin1');
   fs.chmodSync(temporary, mode);

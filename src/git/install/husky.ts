@@ -1,7 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { readIfThere } from '../../ledger/document.ts';
+import { rootsOfBare } from './bare.ts';
+import { callsLauncher } from './entry.ts';
 import { addToHook, removeFromHook } from './hook-file.ts';
-import type { HookManager } from './manager.ts';
+import { branchOf, hookFile } from './hooks-folder.ts';
+import { type HookManager, type HookPlace, type HookProblem, INSTALL_AGAIN } from './manager.ts';
+import { packageFolders } from './packages.ts';
 
 /**
  * husky 9: `core.hooksPath` is `.husky/_`, git-ignored and made by husky's own install; its runner there calls
@@ -9,12 +14,14 @@ import type { HookManager } from './manager.ts';
  */
 export const husky: HookManager = {
   name: 'husky',
-  handles: ({ hooksPath }) => hooksPath !== null && path.basename(hooksPath) === '_' && !path.isAbsolute(hooksPath),
-  install({ hooksPath, main, commonDir, bare, linked, shipped }) {
-    const folder = path.dirname(hooksPath ?? '.husky/_');
-    const wrote: string[] = [];
+  handles: (place) => huskyFolder(place) !== null,
+  install(place) {
+    const { hooksPath, main, commonDir, bare, linked, shipped } = place;
+    const folder = huskyFolder(place) ?? '.husky';
     const hook = path.join(main, folder, 'post-checkout');
-    if (addToHook(hook, shipped, false)) wrote.push(hook);
+    const wrote = addToHook(hook, shipped, false) ? [hook] : [];
+    // Before husky has set core.hooksPath, and where it never does (a production install), git looks in its own folder.
+    if (hooksPath === null && addToHook(hookFile(place), shipped, true)) wrote.push(hookFile(place));
     const runner = path.join(main, folder, '_');
     // Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently.
     for (const worktree of linked) giveRunner(runner, path.join(worktree, folder));
@@ -23,25 +30,53 @@ export const husky: HookManager = {
       giveRunner(runner, path.join(root, folder));
       if (addToHook(path.join(root, folder, 'post-checkout'), shipped, false)) wrote.push(path.join(root, folder, 'post-checkout'));
     }
-    return { wrote, commit: [path.relative(main, hook)] };
+    return { wrote, commit: [path.relative(main, hook)], todo: [] };
   },
-  uninstall({ hooksPath, main, commonDir, bare }) {
-    const folder = path.dirname(hooksPath ?? '.husky/_');
-    const undone = [path.join(main, folder, 'post-checkout')].filter(removeFromHook);
+  uninstall(place) {
+    const { main, commonDir, bare } = place;
+    const folder = huskyFolder(place);
+    if (folder === null) return [];
+    const undone = [path.join(main, folder, 'post-checkout')].filter((hook) => removeFromHook(hook));
     for (const root of bare ? rootsOfBare(commonDir) : []) {
       if (removeFromHook(path.join(root, folder, 'post-checkout'))) undone.push(path.join(root, folder, 'post-checkout'));
       fs.rmSync(path.join(root, folder), { recursive: true, force: true });
     }
     return undone;
   },
+  async problems(place) {
+    if (place.configHook) return [];
+    const folder = huskyFolder(place) ?? '.husky';
+    const found: HookProblem[] = [];
+    if (place.hooksPath === null || !fs.existsSync(path.join(place.main, folder, '_/h')))
+      found.push({ text: `husky is not installed in this clone: there is no ${folder}/_.`, mend: 'npx husky && npx coppice install' });
+    if (!callsLauncher(readIfThere(path.join(place.main, folder, 'post-checkout')) ?? ''))
+      found.push({ text: `${folder}/post-checkout does not start coppice.`, mend: `${INSTALL_AGAIN}, and commit ${folder}/post-checkout` });
+    if (found.length > 0) return found;
+    for (const root of place.linked) {
+      if (!callsLauncher(readIfThere(path.join(root, folder, 'post-checkout')) ?? ''))
+        found.push({
+          text: `A worktree that is added from ${root} is not set up: its branch has no hook of coppice in ${folder}.`,
+          mend: `git -C ${root} checkout ${branchOf(place)} -- ${folder}/post-checkout`,
+        });
+      else if (!fs.existsSync(path.join(root, folder, '_/h')))
+        found.push({ text: `No hook runs in ${root}: it has no ${folder}/_ of husky.`, mend: INSTALL_AGAIN });
+    }
+    return found;
+  },
 };
 
-/** Where a command in a bare repository is called from: its own folder, and the one whose `.git` file points at it. */
-function rootsOfBare(commonDir: string): string[] {
-  const around = path.dirname(commonDir);
-  const file = path.join(around, '.git');
-  const pointer = fs.statSync(file, { throwIfNoEntry: false })?.isFile() && fs.readFileSync(file, 'utf8').match(/^gitdir: (.*)$/m)?.[1];
-  return pointer && path.resolve(around, pointer) === commonDir ? [commonDir, around] : [commonDir];
+/**
+ * husky's folder, relative to the main worktree; null when it does not keep the hooks. Before its own install has run in a
+ * clone, its folder and its name in package.json tell.
+ */
+export function huskyFolder({ hooksPath, hooksFolder, main }: HookPlace): string | null {
+  if (hooksPath !== null) {
+    const relative = path.isAbsolute(hooksPath) ? path.relative(main, hooksFolder) : hooksPath;
+    return path.basename(relative) === '_' && !relative.startsWith('..') ? path.dirname(relative) : null;
+  }
+  const names = (folder: string) => /"husky"\s*:/.test(readIfThere(path.join(folder, 'package.json')) ?? '');
+  const found = packageFolders(main).find((folder) => names(folder) && fs.existsSync(path.join(folder, '.husky')));
+  return found === undefined ? null : path.join(path.relative(main, found), '.husky');
 }
 
 function giveRunner(runner: string, folder: string): void {
