@@ -1,0 +1,159 @@
+import { type ComposeUse, portTemplate, publishedAs } from './compose.ts';
+import type { DevServer } from './dev-servers.ts';
+import type { Environment, Variable } from './env-files.ts';
+import { type Finding, type Findings, finding } from './findings.ts';
+import { folderOf } from './look.ts';
+
+/** Ports of what an app connects to: not its own. */
+const CONNECTION =
+  /^(.*_)?(DB|DATABASE|POSTGRES\w*|PG|MYSQL|MARIADB|SQL|REDIS|VALKEY|MAIL\w*|SMTP|EMAIL|IMAP|RABBITMQ|AMQP|MONGO\w*|ELASTIC\w*|OPENSEARCH|MEILI\w*|TYPESENSE|MEMCACHED?|KAFKA|S3|MINIO|LDAP|PUSHER|FTP|SFTP|NATS|CLICKHOUSE|STATSD|PROXY|SSH|DEBUG)_?PORT$|^PGPORT$/;
+
+export interface Ports extends Findings {
+  /** What stands for a number that an env file has for a port: `{{API_PORT}}`. */
+  templateFor(variable: Variable): string | null;
+}
+
+interface Port {
+  name: string;
+  base: number;
+  /** The variable under which the app reads it, and where, when the resource has another name. */
+  export: boolean;
+  why: string;
+}
+
+/** The ports that the app listens on: from env files, else from how it is started. */
+export function portFindings(environment: Environment, servers: DevServer[], compose: ComposeUse | null): Ports {
+  const ports: Port[] = [];
+  const env: Finding[] = [];
+  const notes: string[] = [];
+  const templates = new Map<string, string>();
+  const taken = new Set<string>();
+  for (const variable of environment.variables) {
+    const port = ownPort(variable);
+    if (port === null) {
+      const connection = connectionPort(variable, compose);
+      if (connection !== null) env.push(connection);
+      continue;
+    }
+    const { name, file } = variable;
+    const published = publishedAs(compose, port);
+    const known = ports.find(({ base }) => base === port);
+    if (published?.variable === name) templates.set(keyOf(variable), `{{${name}}}`);
+    else if (published !== undefined) {
+      templates.set(keyOf(variable), portTemplate(published));
+      if (folderOf(file) === '') env.push(finding('env', name, portTemplate(published), `the port that Compose publishes ${published.service} on`));
+    } else if (known !== undefined) {
+      templates.set(keyOf(variable), `{{${known.name}}}`);
+      if (known.name !== name && folderOf(file) === '') env.push(finding('env', name, `{{${known.name}}}`, `the same port as ${known.name}`));
+    } else {
+      const own = folderOf(file) === '' ? name : nestedName(name, file, taken);
+      taken.add(own);
+      ports.push({ name: own, base: port, export: own === name, why: `${port} in ${file} stays the main worktree's` });
+      templates.set(keyOf(variable), `{{${own}}}`);
+    }
+  }
+  for (const server of servers) {
+    const published = publishedAs(compose, server.port);
+    let known = ports.find(({ base }) => base === server.port)?.name ?? (published?.variable || null);
+    if (known === null && published === undefined) known = addServer(server, ports, taken, environment);
+    if (known !== null) notes.push(...serverNotes(server, known));
+    if (known !== null && server.variable !== null && server.folder === '' && server.variable !== known && !taken.has(server.variable)) {
+      taken.add(server.variable);
+      env.push(finding('env', server.variable, `{{${known}}}`, `what ${server.title} reads`));
+    }
+  }
+  ports.push(...fromAddresses(environment, ports, compose));
+  return {
+    found: [...withSteps(ports), ...env],
+    notes,
+    templateFor: (variable) => templates.get(keyOf(variable)) ?? null,
+  };
+}
+
+function keyOf({ name, value, file }: Variable): string {
+  return `${folderOf(file)} ${name}=${value}`;
+}
+
+/** A variable that says which port the app itself takes. */
+function ownPort({ name, value }: Variable): number | null {
+  if (!/(^|_)PORT$/.test(name) || CONNECTION.test(name) || !/^\d{2,5}$/.test(value)) return null;
+  const port = Number(value);
+  return port >= 80 && port <= 65_000 ? port : null;
+}
+
+/** The port of a server that the worktree's Compose project publishes elsewhere. */
+function connectionPort({ name, value, file }: Variable, compose: ComposeUse | null): Finding | null {
+  if (!/PORT$/.test(name) || !/^\d{2,5}$/.test(value) || folderOf(file) !== '') return null;
+  const published = publishedAs(compose, Number(value));
+  if (published === undefined || published.variable === name) return null;
+  return finding('env', name, portTemplate(published), `the port that Compose publishes ${published.service} on`);
+}
+
+/** `PORT` of apps/api is `API_PORT`; another name is its own. */
+function nestedName(name: string, file: string, taken: ReadonlySet<string>): string {
+  const folder = (folderOf(file).split('/').at(-1) ?? '').replace(/[^A-Za-z0-9]+/g, '_').toUpperCase();
+  const long = name.startsWith(`${folder}_`) ? name : `${folder}_${name}`;
+  const wanted = name === 'PORT' || taken.has(name) ? long : name;
+  return /^[A-Z_]/.test(wanted) ? wanted : `APP_${wanted}`;
+}
+
+function addServer(server: DevServer, ports: Port[], taken: Set<string>, environment: Environment): string {
+  const { title, port, variable, folder, fixed } = server;
+  const plain = variable ?? (title === 'Vite' && (taken.has('PORT') || folder !== '') ? 'VITE_PORT' : 'PORT');
+  const inEnv = environment.variables.some(({ name, file }) => name === plain && folderOf(file) === '');
+  const name = folder !== '' && (plain === 'PORT' || taken.has(plain)) ? nestedName('PORT', `${folder}/x`, taken) : taken.has(plain) || inEnv ? freeServerName(title, taken) : plain;
+  taken.add(name);
+  const where = fixed !== null ? `in ${fixed.replace(/^in /, '')}` : folder === '' ? `of ${title}` : `of ${title} in ${folder}`;
+  ports.push({ name, base: port, export: folder === '' || name !== 'PORT', why: `${port} ${where} stays the main worktree's` });
+  return name;
+}
+
+function freeServerName(title: string, taken: ReadonlySet<string>): string {
+  const start = title.replace(/[^A-Za-z]+/g, '_').replace(/^_+|_+$/g, '').toUpperCase() || 'APP';
+  let name = `${start}_PORT`;
+  for (let number = 2; taken.has(name); number += 1) name = `${start}_PORT_${number}`;
+  return name;
+}
+
+/** Which command ignores the variable, and how to change it. */
+function serverNotes({ title, folder, variable, fixed, command, instead }: DevServer, name: string): string[] {
+  const there = folder === '' ? '' : ` in ${folder}`;
+  const own = (text: string) => text.replaceAll(/\bPORT\b/g, name);
+  const notes: string[] = [];
+  if (variable === null) {
+    const why = fixed === null ? `${title} does not read ${name}` : `The port is written into ${fixed}, so ${name} is ignored`;
+    const how = command === null ? '' : ` Start it${there} with \`git coppice run -- sh -c '${own(command)}'\``;
+    const change = instead === null ? '' : `${command === null ? ' Write' : ', or write'} \`${own(instead)}\` there`;
+    notes.push(`${why}.${how}${change}${how + change === '' ? '' : '.'}`);
+  } else if (variable !== name && folder !== '') notes.push(`${title}${there} reads ${variable}: \`${variable}=$${name}\` before its command, or in ${folder}/.env.`);
+  return notes;
+}
+
+/** An address of the app in a variable, where nothing else says its port. */
+function fromAddresses(environment: Environment, ports: Port[], compose: ComposeUse | null): Port[] {
+  if (ports.length > 0) return [];
+  for (const { name, value, file } of environment.variables) {
+    const port = Number(/^https?:\/\/(?:localhost|127\.0\.0\.1):(\d{2,5})(?:\/|$)/.exec(value)?.[1] ?? 0);
+    if (!/^(APP|BASE|SITE|PUBLIC|NEXTAUTH|AUTH|SERVER|WEB|FRONTEND|HOST|ROOT|NEXT_PUBLIC_\w+)_?(URL|ORIGIN|HOST)?$/.test(name)) continue;
+    if (port > 0 && publishedAs(compose, port) === undefined)
+      return [{ name: 'PORT', base: port, export: true, why: `${port} in ${name} of ${file} stays the main worktree's` }];
+  }
+  return [];
+}
+
+const STEPS = [10, 20, 30, 40, 70, 11, 13, 17];
+
+/** With a step of 10, port 8000 of the eighth worktree would be another's base 8080. */
+function withSteps(ports: Port[]): Finding[] {
+  return ports.map((port) => {
+    const meets = (step: number) =>
+      ports.some(({ base }) => {
+        const slot = (base - port.base) / step;
+        return base > port.base && Number.isInteger(slot) && slot <= 10;
+      });
+    const step = STEPS.find((candidate) => !meets(candidate)) ?? 19;
+    const why = step === 10 ? port.why : `${port.why}; a step of ${step}, so that no worktree meets another base`;
+    const value = step === 10 && port.export ? port.base : { type: 'port', base: port.base, ...(step !== 10 && { step }), ...(!port.export && { export: false }) };
+    return finding('resources', port.name, value, why);
+  });
+}
