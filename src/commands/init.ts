@@ -45,7 +45,9 @@ export async function init(options: InitOptions): Promise<number> {
     report.text(
       'So that every clone has the hook after its install, have in package.json: "prepare": "coppice install || true" (with husky: "husky && (coppice install || true)")',
     );
-  report.text(`Read it, commit it, then add a worktree:\n  git add ${NAME} && git commit -m "Worktrees get an environment of their own"\n  git worktree add ../feature -b feature`);
+  report.text(
+    `Read it, commit it, then add a worktree:\n  git add ${NAME} && git commit -m "Worktrees get an environment of their own"\n  git worktree add ../feature -b feature`,
+  );
   return 0;
 }
 

@@ -26,7 +26,8 @@ export interface ComposeUse {
   stores: string[];
 }
 
-const STORE = /(^|\/)(postgres|postgis|pgvector|timescaledb|mysql|mariadb|percona|redis|valkey|mongo|elasticsearch|opensearch|rabbitmq|minio|meilisearch|typesense|clickhouse)/i;
+const STORE =
+  /(^|\/)(postgres|postgis|pgvector|timescaledb|mysql|mariadb|percona|redis|valkey|mongo|elasticsearch|opensearch|rabbitmq|minio|meilisearch|typesense|clickhouse)/i;
 
 /** Reads what the compose file publishes; null when there is none. */
 export function readComposeUse(look: Look, { values }: Environment): ComposeUse | null {
@@ -40,7 +41,9 @@ export function readComposeUse(look: Look, { values }: Environment): ComposeUse 
     entries.flatMap((entry): PublishedPort[] => {
       try {
         const { from, target } = readPort(entry, values, values);
-        return from === null ? [] : [{ service: name, host: from, target, variable: variableOf(entry.written), image: images.get(name) ?? '' }];
+        return from === null
+          ? []
+          : [{ service: name, host: from, target, variable: variableOf(entry.written), image: images.get(name) ?? '' }];
       } catch (error) {
         // An entry that nobody understands is said at the set-up, with its line.
         if (error instanceof Failure) return [];
@@ -72,14 +75,12 @@ export function publishedAs(use: ComposeUse | null, port: number): PublishedPort
  * @param starts whether steps need its databases
  */
 export function composeFindings(look: Look, use: ComposeUse | null, starts: boolean): Findings {
-  if (look.compose === null || use === null) return { ...nothing(), notes: look.unreadable.map((why) => `The compose file was left out: ${why}`) };
+  if (look.compose === null || use === null)
+    return { ...nothing(), notes: look.unreadable.map((why) => `The compose file was left out: ${why}`) };
   const { project, named } = look.compose;
   const literal = use.ports.filter(({ variable }) => variable === null);
   const names = project.services.filter(({ containerName }) => containerName).map(({ name }) => name);
-  const resets = [
-    ...literal.map(({ service, host }) => `${host} (${service})`),
-    ...names.map((name) => `the container_name of ${name}`),
-  ];
+  const resets = [...literal.map(({ service, host }) => `${host} (${service})`), ...names.map((name) => `the container_name of ${name}`)];
   const options = {
     ...(named !== null && { files: named }),
     ...(starts && { up: true, services: use.stores }),

@@ -16,6 +16,8 @@ export interface Database {
   engine: EngineName;
   /** `localhost:5432/shop`. */
   key: string;
+  /** The variable that names it. */
+  variable: string;
   /** The resource that it became; null when Compose has it. */
   resource: string | null;
   database: string;
@@ -43,7 +45,9 @@ export interface DatabaseInput {
 export function urlDatabases({ environment, defaults, compose, owns, ecto }: DatabaseInput): DatabaseFindings {
   const result: DatabaseFindings = { ...nothing(), databases: [], inside: [] };
   const set = new Set(environment.variables.map(({ name }) => name));
-  const fromCode = defaults.flatMap(({ name, value, file }): Variable[] => (value === null || set.has(name) ? [] : [{ name, value, file }]));
+  const fromCode = defaults.flatMap(({ name, value, file }): Variable[] =>
+    value === null || set.has(name) ? [] : [{ name, value, file }],
+  );
   const taken = new Set<string>();
   for (const variable of [...environment.variables, ...fromCode]) {
     const engine = engineOf(variable.value, ecto);
@@ -51,7 +55,9 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
     const { name, value, file } = variable;
     const { title, port } = ENGINES[engine];
     if (/\$\{?\w/.test(value)) {
-      result.notes.push(`${name} in ${file} is made of other variables (\`\${…}\`), which coppice does not fill in: write it out, then run \`coppice init\` again.`);
+      result.notes.push(
+        `${name} in ${file} is made of other variables (\`\${…}\`), which coppice does not fill in: write it out, then run \`coppice init\` again.`,
+      );
       continue;
     }
     const address = parseAddress(value, port);
@@ -69,7 +75,7 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
     const key = `${serverName(address)}/${address.database}`;
     const known = result.databases.find((database) => database.key === key);
     if (published !== undefined) {
-      if (known === undefined) result.databases.push({ engine, key, resource: null, database: address.database });
+      if (known === undefined) result.databases.push({ engine, key, variable: name, resource: null, database: address.database });
       continue;
     }
     if (known !== undefined) {
@@ -80,7 +86,9 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
     const resource = freeName(name, file, taken);
     const fromElsewhere = code || folderOf(file) !== '';
     if (code && address.password !== '' && !isWellKnown(address.password, [address.user, address.database])) {
-      result.notes.push(`${name} is read in ${file} with a password as its default. Set it in ${environment.primary}, then run \`coppice init\` again.`);
+      result.notes.push(
+        `${name} is read in ${file} with a password as its default. Set it in ${environment.primary}, then run \`coppice init\` again.`,
+      );
       continue;
     }
     const from = code ? value : `{{envfile "${file}" "${name}"}}`;
@@ -95,11 +103,16 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
       ...(resource !== name && { export: false }),
     };
     taken.add(resource);
-    result.databases.push({ engine, key, resource, database: address.database });
+    result.databases.push({ engine, key, variable: name, resource, database: address.database });
     const what = shadow ? 'an empty database of its own' : test ? 'the tables of' : 'a copy of';
     const why = shadow ? what : `${what} the ${title} database \`${address.database}\` that ${file} names`;
     result.found.push(
-      finding('resources', resource, Object.keys(options).length === 0 ? engine : { type: engine, ...options }, why + ownsNote(options.owns)),
+      finding(
+        'resources',
+        resource,
+        Object.keys(options).length === 0 ? engine : { type: engine, ...options },
+        why + ownsNote(options.owns),
+      ),
     );
   }
   return result;
@@ -136,5 +149,8 @@ export function freeName(name: string, file: string, taken: ReadonlySet<string>)
 
 /** Passwords that are no secret where code that git has says them: those of every tutorial, and the user's own name. */
 export function isWellKnown(password: string, names: string[]): boolean {
-  return ['', 'postgres', 'password', 'root', 'secret', 'mysql', 'admin', 'dev', 'development', 'app'].includes(password) || names.includes(password);
+  return (
+    ['', 'postgres', 'password', 'root', 'secret', 'mysql', 'admin', 'dev', 'development', 'app'].includes(password) ||
+    names.includes(password)
+  );
 }

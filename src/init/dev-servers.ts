@@ -77,15 +77,24 @@ function nodeServers(look: Look, folder: string): DevServer[] {
   return found.length > 0 ? found : ownServer(look, folder);
 }
 
-function ofFramework(look: Look, folder: string, framework: Framework, command: string, where: string, written: string | undefined): DevServer {
+function ofFramework(
+  look: Look,
+  folder: string,
+  framework: Framework,
+  command: string,
+  where: string,
+  written: string | undefined,
+): DevServer {
   const { title, reads, flag, words } = framework;
   const config = filesLike(look, /(^|\/)(vite|nuxt|astro)\.config\.[cm]?[jt]s$/).find((file) => folderOf(file) === folder);
   const text = config === undefined ? '' : textOf(look, config);
   const inConfig = /\bport:\s*(\d{2,5})/.exec(text)?.[1];
   const [, read, fallback] =
-    /\bport:[^,\n}]*?(?:process\.env|env)\.([A-Z_][A-Z0-9_]*)[^,\n}]*?(?:(?:\|\||\?\?)\s*["']?(\d{2,5}))?["']?\s*\)*\s*[,\n}]/.exec(text) ?? [];
+    /\bport:[^,\n}]*?(?:process\.env|env)\.([A-Z_][A-Z0-9_]*)[^,\n}]*?(?:(?:\|\||\?\?)\s*["']?(\d{2,5}))?["']?\s*\)*\s*[,\n}]/.exec(text) ??
+    [];
   const port = Number(written ?? inConfig ?? fallback ?? framework.port);
-  if (written === undefined && read !== undefined) return { folder, title, port, variable: read, fixed: null, command: null, instead: null };
+  if (written === undefined && read !== undefined)
+    return { folder, title, port, variable: read, fixed: null, command: null, instead: null };
   const [program = ''] = words.exec(command) ?? [];
   const run = `npx ${program} ${flag} "$PORT"`;
   const fixed = written !== undefined ? where : inConfig !== undefined && !reads ? (config ?? null) : null;
@@ -101,7 +110,9 @@ function ofFramework(look: Look, folder: string, framework: Framework, command: 
 /** A server in the repository's own code. */
 function ownServer(look: Look, folder: string): DevServer[] {
   const files = ['', 'src/', 'server/'].flatMap((sub) =>
-    ['server', 'index', 'app', 'main'].flatMap((name) => ['js', 'ts', 'mjs', 'cjs', 'mts'].map((end) => inFolder(folder, `${sub}${name}.${end}`))),
+    ['server', 'index', 'app', 'main'].flatMap((name) =>
+      ['js', 'ts', 'mjs', 'cjs', 'mts'].map((end) => inFolder(folder, `${sub}${name}.${end}`)),
+    ),
   );
   for (const file of files) {
     const text = textOf(look, file);
@@ -112,7 +123,9 @@ function ownServer(look: Look, folder: string): DevServer[] {
     const literal = /\.listen\(\s*(\d{2,5})|\bport:\s*(\d{4,5})/.exec(text);
     const number = literal?.[1] ?? literal?.[2];
     if (number !== undefined)
-      return [{ folder, title: file, port: Number(number), variable: null, fixed: file, command: null, instead: `process.env.PORT ?? ${number}` }];
+      return [
+        { folder, title: file, port: Number(number), variable: null, fixed: file, command: null, instead: `process.env.PORT ?? ${number}` },
+      ];
   }
   return [];
 }
@@ -137,8 +150,11 @@ function otherServers(look: Look): DevServer[] {
   if (/:phoenix\b/.test(textOf(look, 'mix.exs'))) found.push(phoenix(look, at));
   const build = ['pom.xml', 'build.gradle', 'build.gradle.kts'].map((file) => textOf(look, file)).join('\n');
   if (/spring-boot|org\.springframework\.boot/.test(build)) {
-    const settings = filesLike(look, /(^|\/)application\.(properties|ya?ml)$/).map((file) => textOf(look, file)).join('\n');
-    const [, variable, fallback] = /(?:server\.port\s*[=:]|^server:\s*\n(?:\s+.*\n)*?\s+port:)\s*["']?\$\{([A-Z_]+)(?::(\d+))?\}/m.exec(settings) ?? [];
+    const settings = filesLike(look, /(^|\/)application\.(properties|ya?ml)$/)
+      .map((file) => textOf(look, file))
+      .join('\n');
+    const [, variable, fallback] =
+      /(?:server\.port\s*[=:]|^server:\s*\n(?:\s+.*\n)*?\s+port:)\s*["']?\$\{([A-Z_]+)(?::(\d+))?\}/m.exec(settings) ?? [];
     const [, literal] = /(?:server\.port\s*[=:]|^server:\s*\n(?:\s+.*\n)*?\s+port:)\s*["']?(\d{2,5})/m.exec(settings) ?? [];
     found.push(at('Spring Boot', Number(fallback ?? literal ?? 8080), variable ?? 'SERVER_PORT'));
   }
@@ -149,7 +165,10 @@ function otherServers(look: Look): DevServer[] {
   return found;
 }
 
-function phoenix(look: Look, at: (title: string, port: number, variable: string | null, more?: Partial<DevServer>) => DevServer): DevServer {
+function phoenix(
+  look: Look,
+  at: (title: string, port: number, variable: string | null, more?: Partial<DevServer>) => DevServer,
+): DevServer {
   const dev = textOf(look, 'config/dev.exs');
   const [before = ''] = textOf(look, 'config/runtime.exs').split(/if config_env\(\) == :prod/);
   if (/"PORT"/.test(dev + before)) return at('Phoenix', Number(/"PORT"\)?\s*(?:\|\||,)\s*"(\d+)"/.exec(dev + before)?.[1] ?? 4000), 'PORT');
@@ -157,7 +176,10 @@ function phoenix(look: Look, at: (title: string, port: number, variable: string 
   return at('Phoenix', port, null, { fixed: 'config/dev.exs', instead: `port: String.to_integer(System.get_env("PORT") || "${port}")` });
 }
 
-function goServer(look: Look, at: (title: string, port: number, variable: string | null, more?: Partial<DevServer>) => DevServer): DevServer[] {
+function goServer(
+  look: Look,
+  at: (title: string, port: number, variable: string | null, more?: Partial<DevServer>) => DevServer,
+): DevServer[] {
   for (const file of filesLike(look, /(^|\/)main\.go$/)) {
     const text = textOf(look, file);
     const name = /os\.(?:Getenv|LookupEnv)\("([A-Z_]*PORT)"\)/.exec(text)?.[1];
@@ -176,7 +198,9 @@ function procfileServers(look: Look): DevServer[] {
       const port = WRITTEN.exec(command)?.[1];
       if (port === undefined) return [];
       const instead = command.replace(WRITTEN, (match) => match.replace(port, `\${PORT:-${port}}`));
-      return [{ folder: '', title: `\`${name}\``, port: Number(port), variable: null, fixed: `\`${name}\` of ${file}`, command: null, instead }];
+      return [
+        { folder: '', title: `\`${name}\``, port: Number(port), variable: null, fixed: `\`${name}\` of ${file}`, command: null, instead },
+      ];
     }),
   );
 }

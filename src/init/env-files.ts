@@ -120,7 +120,9 @@ export function envFileFindings(look: Look, environment: Environment, place: Pla
     found.push(finding('files', primary, 'merge', `the main worktree's, with this worktree's values in place${linkNote(look, primary)}`));
   else if (onlySample !== null) {
     found.push(finding('files', primary, 'merge', `made from the main worktree's ${primary}, which is not there yet`));
-    notes.push(`There is no ${primary} here, only ${onlySample}. Make it before the first worktree: \`cp ${onlySample} ${primary}\`, and fill it in.`);
+    notes.push(
+      `There is no ${primary} here, only ${onlySample}. Make it before the first worktree: \`cp ${onlySample} ${primary}\`, and fill it in.`,
+    );
   }
   for (const file of files) {
     if (file.path === primary || file.role === 'sample') continue;
@@ -132,7 +134,9 @@ export function envFileFindings(look: Look, environment: Environment, place: Pla
     );
     if (file.tracked) notes.push(...trackedNotes(file, set));
     else if (look.links.has(file.path) && isEnvLink(look, file.path))
-      found.push(finding('files', file.path, 'merge', `a link to ${look.links.get(file.path)} in the main worktree; here a file of its own`));
+      found.push(
+        finding('files', file.path, 'merge', `a link to ${look.links.get(file.path)} in the main worktree; here a file of its own`),
+      );
     else found.push(finding('files', file.path, { action: 'merge', set }, whyOther(file, set)));
   }
   for (const file of files)
@@ -143,7 +147,8 @@ export function envFileFindings(look: Look, environment: Environment, place: Pla
 
 function whyOther({ role }: EnvFile, set: Record<string, string>): string {
   const names = Object.keys(set);
-  const what = names.length === 0 ? 'addresses in it follow by themselves' : `only ${names.join(', ')} and addresses in it are this worktree's`;
+  const what =
+    names.length === 0 ? 'addresses in it follow by themselves' : `only ${names.join(', ')} and addresses in it are this worktree's`;
   return role === 'test' ? `for tests; ${what}` : what;
 }
 

@@ -124,4 +124,3 @@ function elsewhere(files: string[]): string[] {
   const [one, another] = meant.length > 0 ? meant : all;
   return one !== undefined && another === undefined && !/prod|test|ci\b|example/i.test(one) ? [one] : [];
 }
-

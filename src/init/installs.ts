@@ -45,24 +45,42 @@ export function installFindings(look: Look): Findings {
       inputs: (inputs ?? [lockfile]).map((input) => inFolder(folder, input)).filter((input) => look.files.has(input)),
       ...(folder !== '' && { cwd: folder }),
     };
-    result.found.push(finding('steps', name, value, `by ${file}; runs beside everything else, and again when ${value.inputs.length > 1 ? 'they change' : 'that changes'}`));
+    result.found.push(
+      finding(
+        'steps',
+        name,
+        value,
+        `by ${file}; runs beside everything else, and again when ${value.inputs.length > 1 ? 'they change' : 'that changes'}`,
+      ),
+    );
   }
   const root = packageJson(look);
   if (root !== null && !names.has('install') && Object.keys(root.dependencies).length > 0)
-    result.found.push(finding('steps', 'install', { run: 'npm install --no-audit --no-fund', needs: [], inputs: ['package.json'] }, 'by package.json; there is no lockfile'));
+    result.found.push(
+      finding(
+        'steps',
+        'install',
+        { run: 'npm install --no-audit --no-fund', needs: [], inputs: ['package.json'] },
+        'by package.json; there is no lockfile',
+      ),
+    );
   return result;
 }
 
 /** yarn 1 knows no --immutable; its lockfile says that it is its own. */
 function isClassic(look: Look, folder: string): boolean {
   const manager = packageJson(look, folder)?.packageManager ?? '';
-  return manager.startsWith('yarn@1') || (manager === '' && !look.files.has(inFolder(folder, '.yarnrc.yml')) && !look.files.has('.pnp.cjs'));
+  return (
+    manager.startsWith('yarn@1') || (manager === '' && !look.files.has(inFolder(folder, '.yarnrc.yml')) && !look.files.has('.pnp.cjs'))
+  );
 }
 
 function nearest(look: Look, name: string): string | null {
   if (look.files.has(name)) return name;
   if (name === 'requirements.txt' || name === 'go.sum') return null;
-  const below = [...look.files].filter((file) => file.endsWith(`/${name}`) && file.split('/').length === 2 && !/^(examples?|tests?|docs|e2e)\//.test(file)).sort();
+  const below = [...look.files]
+    .filter((file) => file.endsWith(`/${name}`) && file.split('/').length === 2 && !/^(examples?|tests?|docs|e2e)\//.test(file))
+    .sort();
   return below[0] ?? null;
 }
 

@@ -64,7 +64,9 @@ export function packageJson(look: Look, folder = ''): PackageJson | null {
 export function packageFolders(look: Look): string[] {
   return filesLike(look, /(^|\/)package\.json$/)
     .map(folderOf)
-    .filter((folder) => folder.split('/').length <= 3 && !/(^|\/)(examples?|tests?|fixtures|e2e|docs|templates?|node_modules)(\/|$)/.test(folder))
+    .filter(
+      (folder) => folder.split('/').length <= 3 && !/(^|\/)(examples?|tests?|fixtures|e2e|docs|templates?|node_modules)(\/|$)/.test(folder),
+    )
     .sort((a, b) => a.length - b.length || a.localeCompare(b));
 }
 

@@ -3,7 +3,23 @@ import { execOf, mentions, pythonOf, runOf } from './installs.ts';
 import { filesLike, type Look, packageFolders, packageJson, textOf } from './look.ts';
 import { losesData } from './safety.ts';
 
-const SCRIPTS = ['db:migrate', 'migrate', 'db:migrate:deploy', 'migrate:deploy', 'prisma:migrate', 'prisma:deploy', 'db:deploy', 'migration:run', 'migrations:run', 'migrate:up', 'migrate:latest', 'db:migrate:latest', 'db:up', 'migrate:dev', 'db:push'];
+const SCRIPTS = [
+  'db:migrate',
+  'migrate',
+  'db:migrate:deploy',
+  'migrate:deploy',
+  'prisma:migrate',
+  'prisma:deploy',
+  'db:deploy',
+  'migration:run',
+  'migrations:run',
+  'migrate:up',
+  'migrate:latest',
+  'db:migrate:latest',
+  'db:up',
+  'migrate:dev',
+  'db:push',
+];
 
 /** A command that brings a database up to date. */
 interface Migration {
@@ -33,7 +49,9 @@ export function migrationFindings(look: Look, databases: string[], steps: Readon
     const value = { run, needs: [...(steps.has(after) ? [after] : []), ...databases], ...(cwd !== undefined && { cwd }) };
     result.found.push(finding('steps', 'migrate', value, `by ${where}: the branch's own migrations, in the worktree's own database`));
   } else if (migration !== undefined)
-    result.notes.push(`\`${migration.run}\` is left out: no database of a worktree's own was found, and it would change the one that all share.`);
+    result.notes.push(
+      `\`${migration.run}\` is left out: no database of a worktree's own was found, and it would change the one that all share.`,
+    );
   refused.push(...recipes(look));
   if (refused.length > 0)
     result.notes.push(`Never run by itself, because it drops, empties or loads data: ${[...new Set(refused)].join(', ')}.`);
@@ -71,7 +89,8 @@ function candidates(look: Look): Migration[] {
     found.push({ run: `${pythonOf(look)} manage.py migrate --noinput`, where: 'manage.py', after: 'python' });
   if (mentions(look, 'mix.exs', /:ecto_sql\b|:ecto\b/) && filesLike(look, /^(apps\/[^/]+\/)?priv\/[^/]*repo\/migrations\//).length > 0)
     found.push({ run: 'mix ecto.migrate', where: 'priv/repo/migrations', after: 'deps' });
-  if (look.files.has('alembic.ini')) found.push({ run: `${pythonOf(look)} -m alembic upgrade head`, where: 'alembic.ini', after: 'python' });
+  if (look.files.has('alembic.ini'))
+    found.push({ run: `${pythonOf(look)} -m alembic upgrade head`, where: 'alembic.ini', after: 'python' });
   return found;
 }
 

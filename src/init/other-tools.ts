@@ -28,7 +28,8 @@ export function otherToolFindings(look: Look, known: Findings): Findings {
 /** The names by which those tools call the main worktree. */
 const ROOT = String.raw`["']?\$\{?(?:ROOT_WORKTREE_PATH|CONDUCTOR_ROOT_PATH|ROOT_PATH|MAIN_WORKTREE|GIT_ROOT|REPO_ROOT)\}?["']?`;
 const FROM_MAIN = new RegExp(String.raw`^(cp|ln)\s+((?:-\w+\s+)*)["']?${ROOT}/([^\s"']+)["']?\s+["']?([^\s"']+)["']?$`);
-const INSTALL = /^(npm (ci|i|install)|pnpm (i|install)|yarn( install)?|bun (i|install)|bundle install|composer install|uv sync|poetry install|mix deps\.get|go mod download)\b/;
+const INSTALL =
+  /^(npm (ci|i|install)|pnpm (i|install)|yarn( install)?|bun (i|install)|bundle install|composer install|uv sync|poetry install|mix deps\.get|go mod download)\b/;
 
 function convert(look: Look, { file, setup, copy, teardown, notes }: OtherTool, known: Findings): Findings {
   const result: Findings = { found: [], notes: [...notes] };
@@ -39,7 +40,10 @@ function convert(look: Look, { file, setup, copy, teardown, notes }: OtherTool, 
     if (has('files', name) || look.tracked.has(name)) return;
     const isEnv = /(^|\/)\.env[^/]*$/.test(name);
     // A link leads to the main worktree: what is written through it is written there.
-    if (link && !isEnv) result.notes.push(`${file} links ${name} to the main worktree's: a copy is made instead. Where it may be one for all: \`${name}: link\`.`);
+    if (link && !isEnv)
+      result.notes.push(
+        `${file} links ${name} to the main worktree's: a copy is made instead. Where it may be one for all: \`${name}: link\`.`,
+      );
     if (/^(node_modules|\.venv|vendor|deps|_build)$/.test(name)) return;
     const value = isEnv ? (name.includes('/') ? { action: 'merge', set: {} } : 'merge') : 'copy';
     result.found.push(finding('files', name, value, `from ${file}${isEnv ? "; with this worktree's values, where that copies" : ''}`));
@@ -52,18 +56,39 @@ function convert(look: Look, { file, setup, copy, teardown, notes }: OtherTool, 
       putFile(/^\.\/?$/.test(to) ? (from.split('/').at(-1) ?? from) : to, program === 'ln');
       continue;
     }
-    if (/\bcoppice\b/.test(command) || (INSTALL.test(command) && known.found.some((one) => one.section === 'steps' && isInstall(one.value)))) continue;
+    if (
+      /\bcoppice\b/.test(command) ||
+      (INSTALL.test(command) && known.found.some((one) => one.section === 'steps' && isInstall(one.value)))
+    )
+      continue;
     const step = asStep(look, command, file);
     if ('note' in step) result.notes.push(step.note);
     else if (!known.found.some((one) => one.section === 'steps' && runOf(one.value) === step.run))
-      result.found.push(finding('steps', stepName(command, (name) => has('steps', name) || has('resources', name)), step.run, `from ${file}`));
+      result.found.push(
+        finding(
+          'steps',
+          stepName(command, (name) => has('steps', name) || has('resources', name)),
+          step.run,
+          `from ${file}`,
+        ),
+      );
   }
   for (const command of teardown.flatMap(lines)) {
     const step = asStep(look, command, file);
     if ('note' in step) result.notes.push(step.note);
-    else result.found.push(finding('teardown', stepName(command, (name) => has('teardown', name)), step.run, `from ${file}`));
+    else
+      result.found.push(
+        finding(
+          'teardown',
+          stepName(command, (name) => has('teardown', name)),
+          step.run,
+          `from ${file}`,
+        ),
+      );
   }
-  result.notes.push(`${file} is converted here. Put \`git coppice up\` in the place of its set-up, so that its worktrees are set up the same way.`);
+  result.notes.push(
+    `${file} is converted here. Put \`git coppice up\` in the place of its set-up, so that its worktrees are set up the same way.`,
+  );
   return result;
 }
 
@@ -71,7 +96,9 @@ function asStep(look: Look, command: string, file: string): { run: string } | { 
   const why = losesData(look, command);
   if (why !== null) return { note: `\`${command}\` of ${file} is left out: it drops, empties or loads data (\`${why}\`).` };
   if (new RegExp(ROOT).test(command) || /\.\.\//.test(command) || /\bgit worktree list\b/.test(command))
-    return { note: `\`${command}\` of ${file} is left out: it uses the main worktree's own files. What it copies belongs under \`files\`.` };
+    return {
+      note: `\`${command}\` of ${file} is left out: it uses the main worktree's own files. What it copies belongs under \`files\`.`,
+    };
   return { run: command };
 }
 
@@ -139,7 +166,8 @@ function codex(look: Look): OtherTool[] {
 
 function tomlScript(text: string, section: string): string[] {
   const body = new RegExp(String.raw`^\[${section}\]\s*$([\s\S]*?)(?=^\[|$(?![\s\S]))`, 'm').exec(text)?.[1] ?? '';
-  const [, literal, basic, line, quoted] = /^script\s*=\s*(?:'''([\s\S]*?)'''|"""([\s\S]*?)"""|'([^'\n]*)'|"((?:[^"\\\n]|\\.)*)")/m.exec(body) ?? [];
+  const [, literal, basic, line, quoted] =
+    /^script\s*=\s*(?:'''([\s\S]*?)'''|"""([\s\S]*?)"""|'([^'\n]*)'|"((?:[^"\\\n]|\\.)*)")/m.exec(body) ?? [];
   const script = literal ?? line ?? (basic ?? quoted)?.replace(/\\(["\\])/g, '$1').replace(/\\n/g, '\n');
   return script === undefined || script.trim() === '' ? [] : [script];
 }
@@ -150,8 +178,15 @@ function wt(look: Look): OtherTool | null {
   const data = jsonOf(textOf(look, file));
   if (data === null) return null;
   const env = Array.isArray(data.envFiles) ? data.envFiles.flatMap((entry: unknown) => (isMap(entry) ? texts(entry.source) : [])) : [];
-  const services = Array.isArray(data.dockerServices) ? data.dockerServices.flatMap((entry: unknown) => (isMap(entry) ? texts(entry.name) : [])) : [];
-  const notes = services.length > 0 ? [`${file} starts ${services.join(', ')} in Docker for each worktree: put ${services.length > 1 ? 'them' : 'it'} into a compose file, then run \`coppice init\` again.`] : [];
+  const services = Array.isArray(data.dockerServices)
+    ? data.dockerServices.flatMap((entry: unknown) => (isMap(entry) ? texts(entry.name) : []))
+    : [];
+  const notes =
+    services.length > 0
+      ? [
+          `${file} starts ${services.join(', ')} in Docker for each worktree: put ${services.length > 1 ? 'them' : 'it'} into a compose file, then run \`coppice init\` again.`,
+        ]
+      : [];
   return { ...EMPTY, file, setup: texts(data.postSetup), copy: env, notes };
 }
 

@@ -6,9 +6,16 @@ const NEEDED: { files: RegExp; why: string }[] = [
   { files: /(^|\/)(master\.key|credentials\/[\w-]+\.key)$/, why: "Rails' key to its credentials" },
   { files: /\.(pem|key|crt|p12|pfx|jks|keystore)$/, why: 'a key or certificate' },
   { files: /(^|\/)(service-?account|firebase|google-credentials|gcp|credentials)[\w.-]*\.json$/i, why: 'credentials of a service' },
-  { files: /(^|\/)(local_settings\.py|settings_local\.py|config\.local\.[\w]+|local\.(json|ya?ml|toml|exs|properties))$/, why: 'settings of this machine' },
+  {
+    files: /(^|\/)(local_settings\.py|settings_local\.py|config\.local\.[\w]+|local\.(json|ya?ml|toml|exs|properties))$/,
+    why: 'settings of this machine',
+  },
   { files: /(^|\/)[\w-]+\.(local|secret)\.(exs|json|ya?ml|toml|properties)$/, why: 'settings of this machine' },
-  { files: /(^|\/)(appsettings\.Development\.json|local\.settings\.json|application-local\.(ya?ml|properties)|auth\.json|\.npmrc|\.dev\.vars)$/, why: 'settings of this machine' },
+  {
+    files:
+      /(^|\/)(appsettings\.Development\.json|local\.settings\.json|application-local\.(ya?ml|properties)|auth\.json|\.npmrc|\.dev\.vars)$/,
+    why: 'settings of this machine',
+  },
   { files: /(^|\/)\.claude\/settings\.local\.json$/, why: 'what you allowed your agent' },
 ];
 
@@ -30,9 +37,12 @@ export function ownFileFindings(look: Look): Findings {
     const [first = ''] = files;
     const folder = folderOf(first);
     const name = files.length === 1 ? first : `${folder === '' ? '' : `${folder}/`}*${first.slice(first.lastIndexOf('.'))}`;
-    result.found.push(finding('files', escaped(name, files.length > 1), 'copy', `${files.length === 1 ? why : `keys or certificates`}, which git ignores`));
+    result.found.push(
+      finding('files', escaped(name, files.length > 1), 'copy', `${files.length === 1 ? why : `keys or certificates`}, which git ignores`),
+    );
   }
-  if (included.trim() !== '') result.notes.push('.worktreeinclude is honoured after `files`: what it names and git ignores is copied as well.');
+  if (included.trim() !== '')
+    result.notes.push('.worktreeinclude is honoured after `files`: what it names and git ignores is copied as well.');
   return result;
 }
 

@@ -38,7 +38,9 @@ export function partGroups(names: readonly string[]): PartGroup[] {
   }
   return [...groups.values()].filter(({ prefix, vars }) => {
     if (vars.database === undefined) return false;
-    return PREFIXES.test(prefix) ? vars.host !== undefined || vars.user !== undefined : /(^|_)(DB|DATABASE|POSTGRES|PG|MYSQL)$/.test(prefix) && vars.host !== undefined;
+    return PREFIXES.test(prefix)
+      ? vars.host !== undefined || vars.user !== undefined
+      : /(^|_)(DB|DATABASE|POSTGRES|PG|MYSQL)$/.test(prefix) && vars.host !== undefined;
   });
 }
 
@@ -54,18 +56,25 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
       return name === undefined ? undefined : (inFiles.get(name) ?? inCode.get(name) ?? undefined);
     };
     const [host = 'localhost', database, user = '', password = ''] = [value('host'), value('database'), value('user'), value('password')];
-    const engine = engineFor(look, prefix, value('port'), inFiles.get(`${prefix}_CONNECTION`) ?? inCode.get(`${prefix}_CONNECTION`) ?? null);
+    const engine = engineFor(
+      look,
+      prefix,
+      value('port'),
+      inFiles.get(`${prefix}_CONNECTION`) ?? inCode.get(`${prefix}_CONNECTION`) ?? null,
+    );
     if (engine === null || database === undefined || database === '') continue;
     const port = Number(value('port') || (engine === 'postgres' ? 5432 : 3306));
     if (!isOnThisMachine(host)) {
       if (compose?.services.includes(host)) continue;
-      result.notes.push(`${vars.host} names a server that is not on this machine (${host}): all worktrees share the database \`${database}\` there.`);
+      result.notes.push(
+        `${vars.host} names a server that is not on this machine (${host}): all worktrees share the database \`${database}\` there.`,
+      );
       continue;
     }
     const published = publishedAs(compose, port);
     const key = `localhost:${port}/${database}`;
     if (published !== undefined) {
-      if (!found.some((known) => known.key === key)) result.databases.push({ engine, key, resource: null, database });
+      if (!found.some((known) => known.key === key)) result.databases.push({ engine, key, variable: vars.database ?? prefix, resource: null, database });
       continue;
     }
     const known = [...found, ...result.databases].find((other) => other.key === key);
@@ -77,7 +86,9 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
       continue;
     }
     const resource = inFiles.has(prefix) || found.some((other) => other.resource === prefix) ? `${prefix}_PARTS` : prefix;
-    const used = Object.fromEntries((['host', 'port', 'user', 'password', 'database'] as const).flatMap((part) => (vars[part] ? [[part, vars[part]]] : [])));
+    const used = Object.fromEntries(
+      (['host', 'port', 'user', 'password', 'database'] as const).flatMap((part) => (vars[part] ? [[part, vars[part]]] : [])),
+    );
     const fallback = defaultsOf(vars, inFiles, inCode, [user, database]);
     if (password === '' || fallback.password !== undefined || (vars.password !== undefined && inFiles.has(vars.password))) {
       const patterns = owns(engine);
@@ -87,13 +98,23 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
         ...(Object.keys(fallback).length > 0 && { default: fallback }),
         ...(patterns.length > 0 && { owns: patterns }),
       };
-      const where = vars.database !== undefined && inFiles.has(vars.database) ? environment.onlySample ?? environment.primary : fileOf(defaults, vars.database);
+      const where =
+        vars.database !== undefined && inFiles.has(vars.database)
+          ? (environment.onlySample ?? environment.primary)
+          : fileOf(defaults, vars.database);
       result.found.push(
-        finding('resources', resource, options, `a copy of the database \`${database}\`, whose parts ${where} names${ownsNote(patterns.length > 0 ? patterns : undefined)}`),
+        finding(
+          'resources',
+          resource,
+          options,
+          `a copy of the database \`${database}\`, whose parts ${where} names${ownsNote(patterns.length > 0 ? patterns : undefined)}`,
+        ),
       );
-      result.databases.push({ engine, key, resource, database });
+      result.databases.push({ engine, key, variable: vars.database ?? prefix, resource, database });
     } else {
-      result.notes.push(`${vars.password} is read with a default in code that may be a secret, so the database \`${database}\` is left shared: set ${vars.password} in ${environment.primary}, then run \`coppice init\` again.`);
+      result.notes.push(
+        `${vars.password} is read with a default in code that may be a secret, so the database \`${database}\` is left shared: set ${vars.password} in ${environment.primary}, then run \`coppice init\` again.`,
+      );
     }
   }
   return result;
@@ -104,7 +125,12 @@ function fileOf(defaults: CodeDefault[], name: string | undefined): string {
 }
 
 /** What the code takes for parts that no env file sets; a password only when it is none to keep. */
-function defaultsOf(vars: PartGroup['vars'], inFiles: Map<string, string>, inCode: Map<string, string | null>, names: string[]): Record<string, string> {
+function defaultsOf(
+  vars: PartGroup['vars'],
+  inFiles: Map<string, string>,
+  inCode: Map<string, string | null>,
+  names: string[],
+): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [part, name] of Object.entries(vars) as [Part, string][]) {
     const value = inCode.get(name);
@@ -123,8 +149,14 @@ function engineFor(look: Look, prefix: string, port: string | undefined, connect
 }
 
 const ADAPTERS: [EngineName, RegExp][] = [
-  ['postgres', /adapter: *["']?(postgres|postgis)|Ecto\.Adapters\.Postgres|:postgrex|backends\.postgresql|jdbc:postgresql|"(pg|postgres)": *"|gem ["']pg["']|psycopg|jackc\/pgx|lib\/pq/],
-  ['mysql', /adapter: *["']?(mysql2|trilogy)|Ecto\.Adapters\.MyXQL|:myxql|backends\.mysql|jdbc:(mysql|mariadb)|"(mysql2?|mariadb)": *"|gem ["'](mysql2|trilogy)["']|mysqlclient|go-sql-driver\/mysql/],
+  [
+    'postgres',
+    /adapter: *["']?(postgres|postgis)|Ecto\.Adapters\.Postgres|:postgrex|backends\.postgresql|jdbc:postgresql|"(pg|postgres)": *"|gem ["']pg["']|psycopg|jackc\/pgx|lib\/pq/,
+  ],
+  [
+    'mysql',
+    /adapter: *["']?(mysql2|trilogy)|Ecto\.Adapters\.MyXQL|:myxql|backends\.mysql|jdbc:(mysql|mariadb)|"(mysql2?|mariadb)": *"|gem ["'](mysql2|trilogy)["']|mysqlclient|go-sql-driver\/mysql/,
+  ],
 ];
 
 /** The engine that the app's own files name. */

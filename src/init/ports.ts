@@ -41,10 +41,12 @@ export function portFindings(environment: Environment, servers: DevServer[], com
     if (published?.variable === name) templates.set(keyOf(variable), `{{${name}}}`);
     else if (published !== undefined) {
       templates.set(keyOf(variable), portTemplate(published));
-      if (folderOf(file) === '') env.push(finding('env', name, portTemplate(published), `the port that Compose publishes ${published.service} on`));
+      if (folderOf(file) === '')
+        env.push(finding('env', name, portTemplate(published), `the port that Compose publishes ${published.service} on`));
     } else if (known !== undefined) {
       templates.set(keyOf(variable), `{{${known.name}}}`);
-      if (known.name !== name && folderOf(file) === '') env.push(finding('env', name, `{{${known.name}}}`, `the same port as ${known.name}`));
+      if (known.name !== name && folderOf(file) === '')
+        env.push(finding('env', name, `{{${known.name}}}`, `the same port as ${known.name}`));
     } else {
       const own = folderOf(file) === '' ? name : nestedName(name, file, taken);
       taken.add(own);
@@ -54,7 +56,7 @@ export function portFindings(environment: Environment, servers: DevServer[], com
   }
   for (const server of servers) {
     const published = publishedAs(compose, server.port);
-    let known = ports.find(({ base }) => base === server.port)?.name ?? (published?.variable || null);
+    let known = portOf(server, ports, environment) ?? published?.variable ?? null;
     if (known === null && published === undefined) known = addServer(server, ports, taken, environment);
     if (known !== null) notes.push(...serverNotes(server, known));
     if (known !== null && server.variable !== null && server.folder === '' && server.variable !== known && !taken.has(server.variable)) {
@@ -68,6 +70,13 @@ export function portFindings(environment: Environment, servers: DevServer[], com
     notes,
     templateFor: (variable) => templates.get(keyOf(variable)) ?? null,
   };
+}
+
+/** The port that a server takes: what its variable says where it reads one that is set, else its own. */
+function portOf({ port, variable, folder }: DevServer, ports: Port[], { variables }: Environment): string | null {
+  const said = variables.find(({ name, file }) => name === variable && (folderOf(file) === folder || folderOf(file) === ''));
+  const number = said === undefined ? port : Number(said.value);
+  return ports.find(({ base }) => base === number)?.name ?? null;
 }
 
 function keyOf({ name, value, file }: Variable): string {
@@ -101,7 +110,12 @@ function addServer(server: DevServer, ports: Port[], taken: Set<string>, environ
   const { title, port, variable, folder, fixed } = server;
   const plain = variable ?? (title === 'Vite' && (taken.has('PORT') || folder !== '') ? 'VITE_PORT' : 'PORT');
   const inEnv = environment.variables.some(({ name, file }) => name === plain && folderOf(file) === '');
-  const name = folder !== '' && (plain === 'PORT' || taken.has(plain)) ? nestedName('PORT', `${folder}/x`, taken) : taken.has(plain) || inEnv ? freeServerName(title, taken) : plain;
+  const name =
+    folder !== '' && (plain === 'PORT' || taken.has(plain))
+      ? nestedName('PORT', `${folder}/x`, taken)
+      : taken.has(plain) || inEnv
+        ? freeServerName(title, taken)
+        : plain;
   taken.add(name);
   const where = fixed !== null ? `in ${fixed.replace(/^in /, '')}` : folder === '' ? `of ${title}` : `of ${title} in ${folder}`;
   ports.push({ name, base: port, export: folder === '' || name !== 'PORT', why: `${port} ${where} stays the main worktree's` });
@@ -109,7 +123,11 @@ function addServer(server: DevServer, ports: Port[], taken: Set<string>, environ
 }
 
 function freeServerName(title: string, taken: ReadonlySet<string>): string {
-  const start = title.replace(/[^A-Za-z]+/g, '_').replace(/^_+|_+$/g, '').toUpperCase() || 'APP';
+  const start =
+    title
+      .replace(/[^A-Za-z]+/g, '_')
+      .replace(/^_+|_+$/g, '')
+      .toUpperCase() || 'APP';
   let name = `${start}_PORT`;
   for (let number = 2; taken.has(name); number += 1) name = `${start}_PORT_${number}`;
   return name;
@@ -125,7 +143,8 @@ function serverNotes({ title, folder, variable, fixed, command, instead }: DevSe
     const how = command === null ? '' : ` Start it${there} with \`git coppice run -- sh -c '${own(command)}'\``;
     const change = instead === null ? '' : `${command === null ? ' Write' : ', or write'} \`${own(instead)}\` there`;
     notes.push(`${why}.${how}${change}${how + change === '' ? '' : '.'}`);
-  } else if (variable !== name && folder !== '') notes.push(`${title}${there} reads ${variable}: \`${variable}=$${name}\` before its command, or in ${folder}/.env.`);
+  } else if (variable !== name && folder !== '')
+    notes.push(`${title}${there} reads ${variable}: \`${variable}=$${name}\` before its command, or in ${folder}/.env.`);
   return notes;
 }
 
@@ -153,7 +172,10 @@ function withSteps(ports: Port[]): Finding[] {
       });
     const step = STEPS.find((candidate) => !meets(candidate)) ?? 19;
     const why = step === 10 ? port.why : `${port.why}; a step of ${step}, so that no worktree meets another base`;
-    const value = step === 10 && port.export ? port.base : { type: 'port', base: port.base, ...(step !== 10 && { step }), ...(!port.export && { export: false }) };
+    const value =
+      step === 10 && port.export
+        ? port.base
+        : { type: 'port', base: port.base, ...(step !== 10 && { step }), ...(!port.export && { export: false }) };
     return finding('resources', port.name, value, why);
   });
 }

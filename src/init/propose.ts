@@ -1,6 +1,6 @@
 import { codeDefaults } from './code-defaults.ts';
 import { composeFindings, PROJECT, portTemplate, readComposeUse } from './compose.ts';
-import { type DatabaseInput, urlDatabases } from './databases.ts';
+import { type Database, type DatabaseInput, urlDatabases } from './databases.ts';
 import { devServers } from './dev-servers.ts';
 import { envFileFindings, readEnvironment, type Variable } from './env-files.ts';
 import { type Finding, type Findings, finding, together } from './findings.ts';
@@ -52,7 +52,7 @@ export function propose(look: Look): Proposal {
   const own = together(detected, envFiles, ownFileFindings(look), installs, migrations);
   const all = together(own, otherToolFindings(look, own));
   const literal = databases.length === 0 && !inCompose ? literalNotes(look) : [];
-  const insideCompose = databases.length === 0 && inCompose ? [composeNote(urls.databases, parts.databases)] : [];
+  const insideCompose = databases.length === 0 && inCompose ? [composeNote([...urls.databases, ...parts.databases])] : [];
   return {
     found: withEnvFile(all.found, environment.primary),
     notes: [...new Set([...insideCompose, ...all.notes, ...literal, ...testNotes(look, environment)])],
@@ -67,9 +67,9 @@ function isDatabase({ section, value }: Finding): boolean {
   return section === 'resources' && ['postgres', 'mysql', 'sqlite'].includes(String(type));
 }
 
-function composeNote(...lists: { database: string; engine: string }[][]): string {
-  const [one] = lists.flat();
-  return `The database \`${one?.database}\` is taken to be the one that the compose file publishes, so each worktree's Compose project has its own, empty at first. If it is a server outside of Compose, write \`DATABASE_URL: ${one?.engine}\` (the variable that names it) under \`resources\`.`;
+function composeNote(databases: Database[]): string {
+  const [one] = databases;
+  return `The database \`${one?.database}\` is taken to be the one that the compose file publishes, so each worktree's Compose project has its own, empty at first. If ${one?.variable} means a server outside of Compose, see docs/resources/${one?.engine}.md of coppice.`;
 }
 
 /** What stands for a variable of an env file that is not the root's: a port's number, a part of a database. */
@@ -89,14 +89,22 @@ function placeOf(variable: Variable, found: Finding[], port: (variable: Variable
 /** Where files are named, the default for env files is not taken: they are named too. */
 function withEnvFile(found: Finding[], primary: string): Finding[] {
   const files = found.filter(({ section }) => section === 'files');
-  const hasVariables = found.some(({ section, name, value }) => (section === 'resources' || section === 'env') && name !== '' && !(isMap(value) && value.export === false));
+  const hasVariables = found.some(
+    ({ section, name, value }) =>
+      (section === 'resources' || section === 'env') && name !== '' && !(isMap(value) && value.export === false),
+  );
   if (files.length === 0 || !hasVariables || files.some(({ name }) => name === primary)) return found;
   return [...found, finding('files', primary, 'env', "this worktree's variables; the main worktree has no such file")];
 }
 
 function urlOf(found: Finding[], compose: ReturnType<typeof readComposeUse>): string | null {
-  const [first] = found.filter(({ section, value }) => section === 'resources' && (typeof value === 'number' || (isMap(value) && value.type === 'port')));
-  const web = compose?.ports.find(({ variable, target, service }) => variable === null && compose.stores.every((store) => store !== service) && (target === 80 || (target >= 3000 && target < 10_000)));
+  const [first] = found.filter(
+    ({ section, value }) => section === 'resources' && (typeof value === 'number' || (isMap(value) && value.type === 'port')),
+  );
+  const web = compose?.ports.find(
+    ({ variable, target, service }) =>
+      variable === null && compose.stores.every((store) => store !== service) && (target === 80 || (target >= 3000 && target < 10_000)),
+  );
   return first === undefined && web !== undefined ? `http://localhost:${portTemplate(web)}` : null;
 }
 

@@ -41,7 +41,9 @@ export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
       ...(elsewhere && { from: `{{envfile "${file}" "${name}"}}` }),
       ...(resource !== name && { export: false }),
     };
-    const followers = environment.variables.filter((other) => other.name !== name && keyOf(other.value, other.name) === key).map((other) => other.name);
+    const followers = environment.variables
+      .filter((other) => other.name !== name && keyOf(other.value, other.name) === key)
+      .map((other) => other.name);
     const why = `a logical database of its own${followers.length > 0 ? `; ${followers.join(', ')} follow${followers.length > 1 ? '' : 's'}` : ''} (${PUB_SUB})`;
     result.found.push(finding('resources', resource, Object.keys(options).length === 0 ? 'redis' : { type: 'redis', ...options }, why));
   }
@@ -69,14 +71,16 @@ function keyOf(value: string, name: string): string | null {
 /** REDIS_HOST, REDIS_PORT …: with a variable for the index a logical database, else a server of its own. */
 function parts(look: Look, { environment, compose }: DatabaseInput, defaults: CodeDefault[], result: RedisFindings): void {
   const value = (name: string) => environment.values[name] ?? defaults.find((one) => one.name === name)?.value ?? undefined;
-  const known = (...names: string[]) => names.find((name) => Object.hasOwn(environment.values, name) || defaults.some((one) => one.name === name));
+  const known = (...names: string[]) =>
+    names.find((name) => Object.hasOwn(environment.values, name) || defaults.some((one) => one.name === name));
   const host = known('REDIS_HOST');
   const port = known('REDIS_PORT');
   if (host === undefined && port === undefined) return;
   const where = (host === undefined ? undefined : value(host)) || '127.0.0.1';
   const number = Number((port === undefined ? undefined : value(port)) || REDIS_PORT);
   if (!isOnThisMachine(where)) {
-    if (!compose?.services.includes(where)) result.notes.push(`REDIS_HOST names a Redis that is not on this machine (${where}): all worktrees share it.`);
+    if (!compose?.services.includes(where))
+      result.notes.push(`REDIS_HOST names a Redis that is not on this machine (${where}): all worktrees share it.`);
     return;
   }
   if (publishedAs(compose, number) !== undefined) return;
@@ -102,5 +106,13 @@ function parts(look: Look, { environment, compose }: DatabaseInput, defaults: Co
   }
   result.found.push(finding('resources', 'REDIS', { type: 'redis', ...options }, `a logical database of its own (${PUB_SUB})`));
   // config/database.php takes 1 for the cache, which may be another worktree's.
-  if (laravel) result.found.push(finding('env', 'REDIS_CACHE_DB', '{{resources.REDIS.database}}', "the cache in this worktree's database too; keys have another prefix"));
+  if (laravel)
+    result.found.push(
+      finding(
+        'env',
+        'REDIS_CACHE_DB',
+        '{{resources.REDIS.database}}',
+        "the cache in this worktree's database too; keys have another prefix",
+      ),
+    );
 }

@@ -30,8 +30,12 @@ function calledBy(look: Look, command: string): { name: string; text: string }[]
   const words = command.split(/[\s;&|()"'`]+/).map((word) => word.replace(/^\.\//, ''));
   const files = words.filter((word) => look.files.has(word) && look.texts.has(word));
   const aliases = [...command.matchAll(/\bmix ([\w.]+)/g)].flatMap(([, task = '']) => {
-    const body = new RegExp(String.raw`["']?${task.replaceAll('.', String.raw`\.`)}["']?:\s*\[([^\]]*)\]`).exec(textOf(look, 'mix.exs'))?.[1];
-    return body === undefined ? [] : [{ name: `mix ${task}`, text: [...body.matchAll(/"([^"]+)"/g)].map(([, one]) => `mix ${one}`).join('\n') }];
+    const body = new RegExp(String.raw`["']?${task.replaceAll('.', String.raw`\.`)}["']?:\s*\[([^\]]*)\]`).exec(
+      textOf(look, 'mix.exs'),
+    )?.[1];
+    return body === undefined
+      ? []
+      : [{ name: `mix ${task}`, text: [...body.matchAll(/"([^"]+)"/g)].map(([, one]) => `mix ${one}`).join('\n') }];
   });
   return [...scripts, ...aliases, ...files.map((file) => ({ name: file, text: withoutComments(textOf(look, file)) }))];
 }

@@ -15,7 +15,7 @@ export interface Sharing extends Findings {
 export function sharingFindings(look: Look, environment: Environment, compose: ComposeUse | null): Sharing {
   const result: Sharing = { ...nothing(), inside: [] };
   for (const { name, value, file } of environment.variables) {
-    const [, scheme] = OTHER_STORE.exec(value) ? /^([a-z+]+):/i.exec(value) ?? [] : [];
+    const [, scheme] = OTHER_STORE.exec(value) ? (/^([a-z+]+):/i.exec(value) ?? []) : [];
     if (scheme !== undefined) {
       const address = parseAddress(value, 0);
       if (address !== null && compose?.services.includes(address.host))

@@ -10,7 +10,9 @@ export function sqliteFindings(look: Look, environment: Environment, defaults: C
   const result = nothing();
   const covered = new Set<string>();
   const set = new Set(environment.variables.map(({ name }) => name));
-  const fromCode = defaults.flatMap(({ name, value, file }): Variable[] => (value === null || set.has(name) ? [] : [{ name, value, file }]));
+  const fromCode = defaults.flatMap(({ name, value, file }): Variable[] =>
+    value === null || set.has(name) ? [] : [{ name, value, file }],
+  );
   for (const variable of [...environment.variables, ...fromCode]) {
     const { name, value, file } = variable;
     const path = sqlitePath(name, value);

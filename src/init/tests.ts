@@ -24,12 +24,19 @@ export function testNotes(look: Look, environment: Environment): string[] {
   const phpunit = ['phpunit.xml', 'phpunit.xml.dist'].map((file) => textOf(look, file)).join('\n');
   const name = /name="DB_DATABASE"\s+value="([^":]+)"/.exec(phpunit)?.[1];
   if (name !== undefined)
-    notes.push(`phpunit.xml names the database \`${name}\`: the tests of all worktrees share it. Leave DB_DATABASE out there, and \`php artisan test --parallel\` makes its own from the worktree's.`);
+    notes.push(
+      `phpunit.xml names the database \`${name}\`: the tests of all worktrees share it. Leave DB_DATABASE out there, and \`php artisan test --parallel\` makes its own from the worktree's.`,
+    );
   const rails = /^test:\s*\n(?:[ \t]+.*\n)*?[ \t]+database:\s*([\w-]+)\s*$/m.exec(textOf(look, 'config/database.yml'))?.[1];
   if (rails !== undefined && !/sqlite/.test(textOf(look, 'config/database.yml')))
-    notes.push(`config/database.yml names the test database \`${rails}\`: the tests of all worktrees share it. Make its name from a variable of the worktree's: \`<%= ENV.fetch("DB_NAME", "…") %>_test\`.`);
+    notes.push(
+      `config/database.yml names the test database \`${rails}\`: the tests of all worktrees share it. Make its name from a variable of the worktree's: \`<%= ENV.fetch("DB_NAME", "…") %>_test\`.`,
+    );
   const mix = /\bdatabase:\s*"([^"#]*)(?:#\{[^}]*\})?"/.exec(textOf(look, 'config/test.exs'))?.[1];
-  if (mix !== undefined) notes.push(`config/test.exs names the database \`${mix}\`: the tests of all worktrees share it. Make its name from a variable of the worktree's, e.g. COPPICE_SLUG.`);
+  if (mix !== undefined)
+    notes.push(
+      `config/test.exs names the database \`${mix}\`: the tests of all worktrees share it. Make its name from a variable of the worktree's, e.g. COPPICE_SLUG.`,
+    );
   const service = /^[a-z][a-z0-9+.-]*:\/\//i;
   for (const { path, role, tracked, values } of environment.files)
     if (role === 'test' && tracked && Object.entries(values).some(([key, value]) => service.test(value) && /DATABASE|DB_|REDIS/.test(key)))
@@ -43,10 +50,14 @@ export function literalNotes(look: Look): string[] {
   const dev = textOf(look, 'config/dev.exs');
   const mix = /^\s*database:\s*"([^"]+)"/m.exec(dev)?.[1];
   if (mix !== undefined)
-    notes.push(`config/dev.exs names the database \`${mix}\`, so all worktrees share it. Read it from a variable: \`database: System.get_env("DB_NAME") || "${mix}"\`, then run \`coppice init\` again.`);
+    notes.push(
+      `config/dev.exs names the database \`${mix}\`, so all worktrees share it. Read it from a variable: \`database: System.get_env("DB_NAME") || "${mix}"\`, then run \`coppice init\` again.`,
+    );
   const yaml = textOf(look, 'config/database.yml');
   const rails = /^development:\s*\n(?:[ \t]+.*\n)*?[ \t]+database:\s*([\w-]+)\s*$/m.exec(yaml)?.[1];
   if (rails !== undefined && !/sqlite/.test(yaml))
-    notes.push(`config/database.yml names the database \`${rails}\`, so all worktrees share it. Read it from a variable: \`database: <%= ENV.fetch("DB_NAME", "${rails}") %>\`, then run \`coppice init\` again.`);
+    notes.push(
+      `config/database.yml names the database \`${rails}\`, so all worktrees share it. Read it from a variable: \`database: <%= ENV.fetch("DB_NAME", "${rails}") %>\`, then run \`coppice init\` again.`,
+    );
   return notes;
 }

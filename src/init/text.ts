@@ -24,7 +24,11 @@ export function configText({ found, notes, envFiles, shared, url }: Proposal): s
     parts.push(`# The main worktree's env files that values are read from; the later wins.\nenvFiles: ${flow(envFiles)}`);
   if (shared.length > 0)
     parts.push(
-      ['# Names of these stay as they are, and the isolation check is silent about them.', 'shared:', ...shared.map(({ name, why }) => withReason(`  - ${flow(name)}`, why))].join('\n'),
+      [
+        '# Names of these stay as they are, and the isolation check is silent about them.',
+        'shared:',
+        ...shared.map(({ name, why }) => withReason(`  - ${flow(name)}`, why)),
+      ].join('\n'),
     );
   if (found.length === 0)
     parts.push('# Nothing that worktrees would share was found. A web app would say `PORT: 3000`.\nresources: {}\nfiles: {}');

@@ -1,0 +1,220 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { kinds } from '../fixtures/repositories.ts';
+import { PASSWORD, startMariaDb } from '../fixtures/servers/mysql.ts';
+import { startPostgres } from '../fixtures/servers/postgres.ts';
+import { startRedis } from '../fixtures/servers/redis.ts';
+import { makeWorld, type Result, read, type World, writeFiles } from '../fixtures/world.ts';
+
+const postgres = await startPostgres();
+const mysql = await startMariaDb();
+afterAll(() => mysql.stop());
+
+/** Package managers and frameworks that are not what is claimed here: each writes down how it was called. */
+const STAND_INS = ['npx', 'pnpm', 'bundle', 'rails-stand-in', 'composer', 'php', 'uv', 'mix', 'go'];
+
+interface Repository {
+  world: World;
+  main: string;
+  /** What the programs that stand in were called with: `php artisan migrate`, and the database that they were told. */
+  calls(): string[];
+}
+
+/** A repository of one kind, with a hook manager's nothing and coppice not installed. */
+async function repository(kind: string): Promise<Repository> {
+  const world = makeWorld();
+  const redis = await startRedis();
+  const { username, password } = new URL(postgres.url('x'));
+  const { committed, ignored } = kinds({
+    postgres: (database) => postgres.url(database),
+    pg: { port: postgres.port, user: username, password: decodeURIComponent(password) },
+    mysql: { port: mysql.port, user: 'app', password: PASSWORD },
+    redis: { port: redis.port },
+  })[kind] as ReturnType<typeof kinds>[string];
+  const main = path.join(world.root, kind);
+  fs.mkdirSync(main);
+  await world.git(main, 'init', '-q');
+  writeFiles(main, committed);
+  if (fs.existsSync(path.join(main, 'bin/rails'))) fs.chmodSync(path.join(main, 'bin/rails'), 0o755);
+  await world.git(main, 'add', '-A');
+  await world.git(main, 'commit', '-q', '-m', 'first');
+  writeFiles(main, ignored);
+  const bin = path.join(world.root, 'bin');
+  const log = path.join(world.root, 'calls');
+  const script = `#!/bin/sh\necho "\${0##*/} $*|\${DATABASE_URL##*/}|$DB_NAME$DB_DATABASE|$(pwd)" >> '${log}'\n`;
+  writeFiles(bin, Object.fromEntries(STAND_INS.map((name) => [name, script])));
+  for (const name of STAND_INS) fs.chmodSync(path.join(bin, name), 0o755);
+  world.env.PATH = `${bin}:${world.env.PATH}`;
+  return { world, main, calls: () => (fs.existsSync(log) ? read(log).trim().split('\n') : []) };
+}
+
+interface Added {
+  init: Result;
+  config: string;
+  worktree: string;
+  env: Record<string, string>;
+}
+
+/** `init --yes`, `check`, commit, `git worktree add`: it must come out ready, and share nothing. */
+async function initAndAdd({ world, main }: Repository): Promise<Added> {
+  const init = await world.coppice(main, 'init', '--yes');
+  expect(init.code, init.stderr).toBe(0);
+  const config = read(main, 'worktree.config.yaml');
+  const check = await world.coppice(main, 'check');
+  expect(check.code, check.stderr).toBe(0);
+  await world.git(main, 'add', '-A');
+  await world.git(main, 'commit', '-q', '-m', 'config');
+  const added = await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  expect(added.code, `${config}\n${added.stderr}`).toBe(0);
+  const worktree = path.join(world.root, 'a');
+  const { worktrees } = JSON.parse((await world.coppice(main, 'status', '--json')).stdout);
+  expect(worktrees).toMatchObject([{ state: 'ready', warnings: [] }]);
+  const env = JSON.parse(await world.git(worktree, 'coppice', 'env', '--json'));
+  for (const secret of ['c4n4ry', PASSWORD, 'canary']) expect(config + init.stderr, 'a secret').not.toContain(secret);
+  expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
+  return { init, config, worktree, env };
+}
+
+/** Removes the worktree: nothing that it made is left. */
+async function removeAndCollect({ world, main }: Repository): Promise<void> {
+  await world.git(main, 'worktree', 'remove', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect(gc.code, gc.stderr).toBe(0);
+}
+
+async function makePostgres(...names: string[]): Promise<void> {
+  for (const name of names) {
+    await postgres.sql('postgres', `drop database if exists ${name}`);
+    await postgres.sql('postgres', `create database ${name}`);
+  }
+}
+
+describe('the file that init writes passes check, its worktree is ready, and nothing in it points at the main worktree:', () => {
+  test('Next.js with Prisma, two URLs of one database, a shadow database, and a port in a script', async () => {
+    await makePostgres('shop', 'shop_shadow');
+    const repo = await repository('next-prisma');
+    const { init, config, worktree, env } = await initAndAdd(repo);
+    expect(read(worktree, '.env')).toBe(
+      read(repo.main, '.env')
+        .replaceAll('/shop?', '/shop__a?')
+        .replaceAll('/shop"', '/shop__a"')
+        .replace('/shop_shadow', '/shop_shadow__a')
+        .replace('localhost:23000', `localhost:${env.PORT}`) +
+        `# >>> coppice >>> this worktree's own values; \`git coppice up\` writes this block again\nPORT=${env.PORT}\n# <<< coppice <<<\n`,
+    );
+    expect(Number(env.PORT)).toBeGreaterThan(23_000);
+    expect(read(worktree, 'certificates/localhost.pem')).toBe('pem\n');
+    expect(repo.calls()).toEqual([`npx prisma migrate deploy|shop__a?schema=public||${worktree}`]);
+    expect(config).toContain(`sh -c 'npx next dev -p "$PORT"'`);
+    expect(config).not.toMatch(/run: .*reset/);
+    expect(init.stderr).toContain('`npm run db:reset` of .cursor/worktrees.json is left out');
+    await removeAndCollect(repo);
+    expect((await postgres.databases()).filter((name) => name.startsWith('shop'))).toEqual(['shop', 'shop_shadow']);
+  });
+
+  test('a monorepo of Vite and Express, whose env files are in apps/*', async () => {
+    await makePostgres('board');
+    const repo = await repository('vite-express');
+    const { worktree, env, config } = await initAndAdd(repo);
+    const api = read(worktree, 'apps/api/.env');
+    const port = /^PORT=(\d+)$/m.exec(api)?.[1];
+    const redis = new URL(env.REDIS_URL ?? '').port;
+    expect(Number(port)).toBeGreaterThan(24_000);
+    expect(api).toBe(
+      `PORT=${port}\nDATABASE_URL=${postgres.url('board__a')}\nREDIS_URL=redis://localhost:${redis}/1\nQUEUE_URL=redis://localhost:${redis}/1\nCORS_ORIGIN=http://localhost:${env.VITE_PORT}\n`,
+    );
+    expect(read(worktree, 'apps/web/.env.local')).toBe(`VITE_API_URL=http://localhost:${port}/api\n`);
+    expect(repo.calls().map((call) => call.split('|')[0])).toEqual([
+      'pnpm install --frozen-lockfile --prefer-offline',
+      'pnpm run db:migrate',
+    ]);
+    expect(config).toContain('teardown:');
+    await removeAndCollect(repo);
+  });
+
+  test('Rails, which reads parts, with a key, a Procfile and a bin/setup that drops', async () => {
+    await makePostgres('blog_development');
+    const repo = await repository('rails');
+    const { worktree, env, config } = await initAndAdd(repo);
+    expect(env).toMatchObject({ DB_NAME: 'blog_development__a' });
+    expect(read(worktree, '.env')).toContain('DB_NAME=blog_development__a\n');
+    expect(read(worktree, '.env')).toMatch(/^REDIS_URL=redis:\/\/localhost:\d+\/1$/m);
+    expect(read(worktree, 'config/master.key')).toBe('key\n');
+    expect(repo.calls()).toEqual([expect.stringMatching(/^bundle install\|/), `rails-stand-in db:migrate||blog_development__a|${worktree}`]);
+    expect(config).toContain('bin/setup');
+    await postgres.sql('postgres', 'create database "blog_development__a_test"');
+    await removeAndCollect(repo);
+    expect((await postgres.databases()).filter((name) => name.startsWith('blog'))).toEqual(['blog_development']);
+  });
+
+  test('Laravel with MariaDB and Redis', async () => {
+    await mysql.sql('create database koel');
+    const repo = await repository('laravel');
+    const { worktree, env } = await initAndAdd(repo);
+    expect(env).toMatchObject({ DB_DATABASE: 'koel__a', REDIS_DB: '1', REDIS_CACHE_DB: '1' });
+    expect(read(worktree, '.env')).toContain(`APP_URL=http://localhost:${env.SERVER_PORT}\n`);
+    expect(read(worktree, '.env')).toContain('DB_DATABASE=koel__a\n');
+    expect(repo.calls()).toEqual([
+      expect.stringMatching(/^composer install --no-interaction\|/),
+      `php artisan migrate --no-interaction||koel__a|${worktree}`,
+    ]);
+    await removeAndCollect(repo);
+    expect(await mysql.databases()).toEqual(['koel']);
+  });
+
+  test('Django with SQLite, whose server does not read PORT', async () => {
+    const repo = await repository('django');
+    const { worktree, config, env } = await initAndAdd(repo);
+    expect(fs.existsSync(path.join(worktree, 'db.sqlite3'))).toBe(true);
+    expect(read(worktree, '.env')).toContain(`PORT=${env.PORT}\n`);
+    expect(config).toContain('manage.py runserver "$PORT"');
+    expect(repo.calls().map((call) => call.split('|')[0])).toEqual(['uv sync', 'uv run python manage.py migrate --noinput']);
+  });
+
+  test('Phoenix, whose port is written into its config', async () => {
+    await makePostgres('hub_dev');
+    const repo = await repository('phoenix');
+    const { worktree, config } = await initAndAdd(repo);
+    expect(read(worktree, '.env')).toContain('/hub_dev__a\n');
+    expect(repo.calls()).toEqual([expect.stringMatching(/^mix deps\.get\|/), `mix ecto.migrate|hub_dev__a||${worktree}`]);
+    for (const said of ['config/dev.exs', 'hub_test', '`mix setup`']) expect(config).toContain(said);
+    await removeAndCollect(repo);
+  });
+
+  test('Spring Boot, whose properties have placeholders with defaults', async () => {
+    await makePostgres('clinic');
+    const repo = await repository('spring');
+    const { env } = await initAndAdd(repo);
+    expect(env).toMatchObject({ DB_NAME: 'clinic__a' });
+    expect(Number(env.SERVER_PORT)).toBeGreaterThan(28_080);
+    await removeAndCollect(repo);
+  });
+
+  test('Go with a compose file of literal ports: its database is the one of Compose', async () => {
+    const repo = await repository('go-compose');
+    const { worktree, config, env } = await initAndAdd(repo);
+    const text = read(worktree, '.env');
+    const db = /@localhost:(\d+)\/fider/.exec(text)?.[1];
+    expect(Number(db)).toBeGreaterThan(25_555);
+    expect(text).toContain(`DB_PORT=${db}\n`);
+    expect(text).toContain(`PORT=${env.PORT}\nBASE_URL=http://localhost:${env.PORT}\n`);
+    expect(text).not.toContain('28025');
+    expect(Number(env.SMTP_PORT)).toBeGreaterThan(21_025);
+    expect(config).not.toContain(': postgres\n');
+    await removeAndCollect(repo);
+  });
+
+  test('only a package.json', async () => {
+    const repo = await repository('package-json');
+    const { worktree, env } = await initAndAdd(repo);
+    expect(read(worktree, '.env')).toContain(`PORT=${env.PORT}\n`);
+    expect(Number(env.PORT)).toBeGreaterThan(23_400);
+  });
+
+  test('nothing at all', async () => {
+    const repo = await repository('nothing');
+    const { worktree } = await initAndAdd(repo);
+    expect(fs.readdirSync(worktree).sort()).toEqual(['.git', 'README.md', 'worktree.config.yaml']);
+  });
+});
