@@ -1,4 +1,4 @@
-import { type Look, textOf } from './look.ts';
+import type { Look } from './look.ts';
 
 /** A variable that the app's own config files read, and what they take when it is not set. */
 export interface CodeDefault {
@@ -9,7 +9,7 @@ export interface CodeDefault {
 }
 
 const QUOTED = String.raw`["']([^"'\n]*)["']`;
-const NAME = String.raw`["']([A-Z][A-Z0-9_]*)["']`;
+const NAME = `["']([A-Z][A-Z0-9_]*)["']`;
 /** How config files of different languages read a variable. */
 const READERS: { files: RegExp; read: RegExp[] }[] = [
   {
@@ -64,9 +64,4 @@ export function codeDefaults(look: Look): CodeDefault[] {
     }
   }
   return [...found.values()];
-}
-
-/** Whether a text of the look reads a variable at all. */
-export function readsVariable(look: Look, files: string[], name: string): boolean {
-  return files.some((file) => new RegExp(String.raw`(?<![A-Z0-9_])${name}(?![A-Z0-9_])`).test(textOf(look, file)));
 }

@@ -92,8 +92,9 @@ export function composeFindings(look: Look, use: ComposeUse | null, starts: bool
     ...(starts ? [`${use.stores.join(', ')} started before the steps, which need ${use.stores.length > 1 ? 'them' : 'it'}`] : []),
   ].join('; ');
   const found: Finding[] = [finding('resources', PROJECT, value, why)];
+  // Compose itself moves one that needs rights to a higher one.
   for (const { variable, host, service } of use.ports)
-    if (variable !== null)
+    if (variable !== null && host >= 1024)
       found.push(finding('resources', variable, host, `the port of ${service} in ${file}, which follows this variable`));
   return { found, notes: [...project.warnings.map((warning) => `Shared by all worktrees: ${warning}.`), ...dashF(look)] };
 }

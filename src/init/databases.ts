@@ -49,7 +49,7 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
     value === null || set.has(name) ? [] : [{ name, value, file }],
   );
   const taken = new Set<string>();
-  for (const variable of [...environment.variables, ...fromCode]) {
+  for (const variable of [...environment.variables, ...fromCode, ...environment.testVariables]) {
     const engine = engineOf(variable.value, ecto);
     if (engine === null) continue;
     const { name, value, file } = variable;
@@ -83,16 +83,17 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
       continue;
     }
     const code = fromCode.includes(variable);
-    const resource = freeName(name, file, taken);
-    const fromElsewhere = code || folderOf(file) !== '';
+    const ofTests = environment.testVariables.includes(variable);
+    const resource = freeName(ofTests ? testName(name) : name, file, taken);
+    const fromElsewhere = code || ofTests || folderOf(file) !== '';
     if (code && address.password !== '' && !isWellKnown(address.password, [address.user, address.database])) {
       result.notes.push(
         `${name} is read in ${file} with a password as its default. Set it in ${environment.primary}, then run \`coppice init\` again.`,
       );
       continue;
     }
-    const from = code ? value : `{{envfile "${file}" "${name}"}}`;
-    const test = /test/i.test(name);
+    const from = code ? value : fromFile(file, name);
+    const test = ofTests || /test/i.test(name);
     const shadow = /shadow/i.test(name);
     const patterns = owns(engine);
     const options = {
@@ -116,6 +117,16 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
     );
   }
   return result;
+}
+
+/** A variable of another env file than those that are read by default. */
+export function fromFile(file: string, name: string): string {
+  return `{{envfile "${file}" "${name}"}}`;
+}
+
+/** What is called `DATABASE_URL` in a file for tests. */
+export function testName(name: string): string {
+  return /test/i.test(name) ? name : `TEST_${name}`;
 }
 
 export function ownsNote(owns: string[] | undefined): string {

@@ -1,22 +1,6 @@
+import { type DevServer, fromVariable, server, WRITTEN } from './dev-server.ts';
 import { filesLike, folderOf, inFolder, type Look, packageFolders, packageJson, textOf } from './look.ts';
-
-/** A program that listens in development, as the repository starts it. */
-export interface DevServer {
-  /** `''` is the root. */
-  folder: string;
-  /** What it is, for comments: `Next.js`. */
-  title: string;
-  /** The port that it takes by itself. */
-  port: number;
-  /** The variable that it reads; null: only its command can change the port. */
-  variable: string | null;
-  /** Where the port is written out, so that no variable counts: `the script "dev" of package.json`. */
-  fixed: string | null;
-  /** A command that takes the port from a variable, `$PORT` in it. */
-  command: string | null;
-  /** What to write instead where the port is fixed. */
-  instead: string | null;
-}
+import { otherServers, procfileServers } from './other-servers.ts';
 
 interface Framework {
   title: string;
@@ -42,16 +26,21 @@ const SCRIPTS: Framework[] = [
   { title: 'Vite', words: /\bvite\b(?!:| build| preview| optimize|-node)/, port: 5173, reads: false, flag: '--port' },
 ];
 const STARTS = ['dev', 'develop', 'start:dev', 'dev:web', 'dev:client', 'dev:server', 'dev:api', 'serve', 'start'];
-/** A port written into a command. */
-const WRITTEN = /(?:(?:--port|--server\.port|-p)[ =]|\bPORT=)(\d{2,5})(?![\d:.])/;
 /** One that a variable gives, perhaps with a default. */
 const GIVEN = /(?:(?:--port|-p)[ =]|\bPORT=)["']?\$\{?([A-Z_][A-Z0-9_]*)(?::-(\d{2,5}))?/;
 
 /** The development servers of a repository, each once. */
 export function devServers(look: Look): DevServer[] {
   const node = packageFolders(look).flatMap((folder) => nodeServers(look, folder));
-  return [...node, ...otherServers(look), ...procfileServers(look)].filter(
-    (server, index, all) => all.findIndex((other) => other.port === server.port && other.folder === server.folder) === index,
+  const procfile = procfileServers(look);
+  // A Procfile starts what is here, at a port that it says.
+  const other = otherServers(look).map((one) => {
+    const started = procfile.find(({ command }) => one.starts.test(command));
+    return started === undefined ? one.server : { ...one.server, ...started.server, title: one.server.title };
+  });
+  const more = procfile.filter((started) => !otherServers(look).some((one) => one.starts.test(started.command))).map((one) => one.server);
+  return [...node, ...other, ...more].filter(
+    (one, index, all) => all.findIndex((another) => another.port === one.port && another.folder === one.folder) === index,
   );
 }
 
@@ -64,47 +53,40 @@ function nodeServers(look: Look, folder: string): DevServer[] {
     const where = `the script \`${name}\` of ${inFolder(folder, 'package.json')}`;
     const framework = SCRIPTS.find(({ words }) => words.test(command));
     const [, given, fallback] = GIVEN.exec(command) ?? [];
-    const written = WRITTEN.exec(command)?.[1];
-    if (given !== undefined) {
-      const port = Number(fallback ?? framework?.port ?? 3000);
-      found.push({ folder, title: framework?.title ?? 'the app', port, variable: given, fixed: null, command: null, instead: null });
-    } else if (framework !== undefined) found.push(ofFramework(look, folder, framework, command, where, written));
-    else if (written !== undefined) {
-      const instead = command.replace(WRITTEN, (match, port: string) => match.replace(port, `\${PORT:-${port}}`));
-      found.push({ folder, title: 'the app', port: Number(written), variable: null, fixed: where, command: null, instead });
-    }
+    const written = Number(WRITTEN.exec(command)?.[1] ?? 0);
+    if (given !== undefined) found.push(server(folder, framework?.title ?? 'the app', Number(fallback ?? framework?.port ?? 3000), given));
+    else if (framework !== undefined) found.push(ofFramework(look, folder, framework, command, where, written));
+    else if (written !== 0)
+      found.push(server(folder, 'the app', written, null, { fixed: where, instead: { text: fromVariable(command, written), where } }));
   }
   return found.length > 0 ? found : ownServer(look, folder);
 }
 
-function ofFramework(
-  look: Look,
-  folder: string,
-  framework: Framework,
-  command: string,
-  where: string,
-  written: string | undefined,
-): DevServer {
+const CONFIG_PORT = /\bport:\s*(\d{2,5})/;
+const CONFIG_VARIABLE =
+  /\bport:[^,\n}]*?(?:process\.env|env)\.([A-Z_][A-Z0-9_]*)[^,\n}]*?(?:(?:\|\||\?\?)\s*["']?(\d{2,5}))?["']?\s*\)*\s*[,\n}]/;
+
+/** @param written the port in the script; 0 when there is none */
+function ofFramework(look: Look, folder: string, framework: Framework, command: string, where: string, written: number): DevServer {
   const { title, reads, flag, words } = framework;
-  const config = filesLike(look, /(^|\/)(vite|nuxt|astro)\.config\.[cm]?[jt]s$/).find((file) => folderOf(file) === folder);
-  const text = config === undefined ? '' : textOf(look, config);
-  const inConfig = /\bport:\s*(\d{2,5})/.exec(text)?.[1];
-  const [, read, fallback] =
-    /\bport:[^,\n}]*?(?:process\.env|env)\.([A-Z_][A-Z0-9_]*)[^,\n}]*?(?:(?:\|\||\?\?)\s*["']?(\d{2,5}))?["']?\s*\)*\s*[,\n}]/.exec(text) ??
-    [];
-  const port = Number(written ?? inConfig ?? fallback ?? framework.port);
-  if (written === undefined && read !== undefined)
-    return { folder, title, port, variable: read, fixed: null, command: null, instead: null };
-  const [program = ''] = words.exec(command) ?? [];
-  const run = `npx ${program} ${flag} "$PORT"`;
-  const fixed = written !== undefined ? where : inConfig !== undefined && !reads ? (config ?? null) : null;
-  const instead =
-    written === undefined
-      ? reads
-        ? null
-        : command.replace(words, (match) => `${match} ${flag} \${PORT:-${port}}`)
-      : command.replace(WRITTEN, (match) => match.replace(written, `\${PORT:-${written}}`));
-  return { folder, title, port, variable: reads && fixed === null ? 'PORT' : null, fixed, command: run, instead };
+  const config = filesLike(look, /(^|\/)(vite|nuxt|astro)\.config\.[cm]?[jt]s$/).find((file) => folderOf(file) === folder) ?? '';
+  const text = textOf(look, config);
+  const inConfig = Number(CONFIG_PORT.exec(text)?.[1] ?? 0);
+  const [, read, fallback] = CONFIG_VARIABLE.exec(text) ?? [];
+  if (written === 0 && read !== undefined) return server(folder, title, Number(fallback ?? framework.port), read);
+  const run = `npx ${words.exec(command)?.[0] ?? ''} ${flag} "$PORT"`;
+  if (written !== 0)
+    return server(folder, title, written, null, { fixed: where, command: run, instead: { text: fromVariable(command, written), where } });
+  if (reads) return server(folder, title, inConfig || framework.port, 'PORT');
+  const port = inConfig || framework.port;
+  if (inConfig !== 0)
+    return server(folder, title, port, null, {
+      fixed: config,
+      command: run,
+      instead: { text: `port: Number(process.env.PORT ?? ${port})`, where: config },
+    });
+  const instead = { text: command.replace(words, (match) => `${match} ${flag} \${PORT:-${port}}`), where };
+  return server(folder, title, port, null, { command: run, instead });
 }
 
 /** A server in the repository's own code. */
@@ -117,90 +99,13 @@ function ownServer(look: Look, folder: string): DevServer[] {
   for (const file of files) {
     const text = textOf(look, file);
     const [, name, port] = /process\.env\.([A-Z_]*PORT)\)?\s*(?:\|\||\?\?)\s*["']?(\d{2,5})/.exec(text) ?? [];
-    if (name !== undefined) return [{ folder, title: file, port: Number(port), variable: name, fixed: null, command: null, instead: null }];
+    if (name !== undefined) return [server(folder, file, Number(port), name)];
     const read = /process\.env\.([A-Z_]*PORT)\b/.exec(text)?.[1];
-    if (read !== undefined) return [{ folder, title: file, port: 3000, variable: read, fixed: null, command: null, instead: null }];
-    const literal = /\.listen\(\s*(\d{2,5})|\bport:\s*(\d{4,5})/.exec(text);
-    const number = literal?.[1] ?? literal?.[2];
-    if (number !== undefined)
-      return [
-        { folder, title: file, port: Number(number), variable: null, fixed: file, command: null, instead: `process.env.PORT ?? ${number}` },
-      ];
+    if (read !== undefined) return [server(folder, file, 3000, read)];
+    const [, listened, said] = /\.listen\(\s*(\d{2,5})|\bport:\s*(\d{4,5})/.exec(text) ?? [];
+    const number = Number(listened ?? said ?? 0);
+    if (number !== 0)
+      return [server(folder, file, number, null, { fixed: file, instead: { text: `process.env.PORT ?? ${number}`, where: file } })];
   }
   return [];
-}
-
-/** Frameworks of other languages, at the root. */
-function otherServers(look: Look): DevServer[] {
-  const at = (title: string, port: number, variable: string | null, more: Partial<DevServer> = {}): DevServer => ({
-    folder: '',
-    title,
-    port,
-    variable,
-    fixed: null,
-    command: null,
-    instead: null,
-    ...more,
-  });
-  const found: DevServer[] = [];
-  if (/^\s*gem ["']rails["']/m.test(textOf(look, 'Gemfile'))) found.push(at('Rails (puma)', 3000, 'PORT'));
-  if (look.files.has('manage.py') && /django/i.test(textOf(look, 'manage.py')))
-    found.push(at('Django', 8000, null, { command: 'python manage.py runserver "$PORT"' }));
-  if (look.files.has('artisan')) found.push(at('`php artisan serve`', 8000, 'SERVER_PORT'));
-  if (/:phoenix\b/.test(textOf(look, 'mix.exs'))) found.push(phoenix(look, at));
-  const build = ['pom.xml', 'build.gradle', 'build.gradle.kts'].map((file) => textOf(look, file)).join('\n');
-  if (/spring-boot|org\.springframework\.boot/.test(build)) {
-    const settings = filesLike(look, /(^|\/)application\.(properties|ya?ml)$/)
-      .map((file) => textOf(look, file))
-      .join('\n');
-    const [, variable, fallback] =
-      /(?:server\.port\s*[=:]|^server:\s*\n(?:\s+.*\n)*?\s+port:)\s*["']?\$\{([A-Z_]+)(?::(\d+))?\}/m.exec(settings) ?? [];
-    const [, literal] = /(?:server\.port\s*[=:]|^server:\s*\n(?:\s+.*\n)*?\s+port:)\s*["']?(\d{2,5})/m.exec(settings) ?? [];
-    found.push(at('Spring Boot', Number(fallback ?? literal ?? 8080), variable ?? 'SERVER_PORT'));
-  }
-  const python = ['pyproject.toml', 'requirements.txt'].map((file) => textOf(look, file)).join('\n');
-  if (/\bfastapi\b/i.test(python)) found.push(at('uvicorn', 8000, 'UVICORN_PORT'));
-  else if (/^\s*["']?flask\b/im.test(python)) found.push(at('Flask', 5000, 'FLASK_RUN_PORT'));
-  if (look.files.has('go.mod')) found.push(...goServer(look, at));
-  return found;
-}
-
-function phoenix(
-  look: Look,
-  at: (title: string, port: number, variable: string | null, more?: Partial<DevServer>) => DevServer,
-): DevServer {
-  const dev = textOf(look, 'config/dev.exs');
-  const [before = ''] = textOf(look, 'config/runtime.exs').split(/if config_env\(\) == :prod/);
-  if (/"PORT"/.test(dev + before)) return at('Phoenix', Number(/"PORT"\)?\s*(?:\|\||,)\s*"(\d+)"/.exec(dev + before)?.[1] ?? 4000), 'PORT');
-  const port = Number(/\bport:\s*(\d{2,5})/.exec(dev)?.[1] ?? 4000);
-  return at('Phoenix', port, null, { fixed: 'config/dev.exs', instead: `port: String.to_integer(System.get_env("PORT") || "${port}")` });
-}
-
-function goServer(
-  look: Look,
-  at: (title: string, port: number, variable: string | null, more?: Partial<DevServer>) => DevServer,
-): DevServer[] {
-  for (const file of filesLike(look, /(^|\/)main\.go$/)) {
-    const text = textOf(look, file);
-    const name = /os\.(?:Getenv|LookupEnv)\("([A-Z_]*PORT)"\)/.exec(text)?.[1];
-    const literal = /"(?:[\w.]*:)?(\d{4,5})"/.exec(text)?.[1];
-    if (name !== undefined) return [at(file, Number(literal ?? 8080), name)];
-    if (literal !== undefined && /ListenAndServe|\.Run\(|\.Start\(|\.Listen\(/.test(text))
-      return [at(file, Number(literal), null, { fixed: file, instead: 'os.Getenv("PORT")' })];
-  }
-  return [];
-}
-
-/** What a Procfile starts at a port that it writes out. */
-function procfileServers(look: Look): DevServer[] {
-  return ['Procfile.dev', 'Procfile'].flatMap((file) =>
-    [...textOf(look, file).matchAll(/^([\w-]+):\s*(.+)$/gm)].flatMap(([, name = '', command = '']): DevServer[] => {
-      const port = WRITTEN.exec(command)?.[1];
-      if (port === undefined) return [];
-      const instead = command.replace(WRITTEN, (match) => match.replace(port, `\${PORT:-${port}}`));
-      return [
-        { folder: '', title: `\`${name}\``, port: Number(port), variable: null, fixed: `\`${name}\` of ${file}`, command: null, instead },
-      ];
-    }),
-  );
 }

@@ -1,6 +1,7 @@
+import { BUILT_IN_NAMES, HELPERS } from '../config/templates.ts';
 import { readEnvText } from '../files/env-text.ts';
 import { type Finding, type Findings, finding } from './findings.ts';
-import { folderOf, inFolder, type Look } from './look.ts';
+import { folderOf, inFolder, type Look, literalPath } from './look.ts';
 
 /** What an env file is for. `sample`: for people to copy, no program reads it. */
 type Role = 'main' | 'test' | 'other' | 'sample';
@@ -28,6 +29,8 @@ export interface Environment {
   values: Record<string, string>;
   /** Those of the root's files first, each name once for a file; where several files of one folder set it, the last one's. */
   variables: Variable[];
+  /** Those of the root's files for tests that git ignores. */
+  testVariables: Variable[];
   /** The files that `main.env` has to read, when they are not the usual two. */
   envFiles: string[] | null;
   /** The file that gets what is missing. */
@@ -50,14 +53,18 @@ function roleOf(name: string): Role {
 /** Reads the env files of a look. Names and the shape of values are used; values of secrets go nowhere. */
 export function readEnvironment(look: Look): Environment {
   const files = [...look.texts]
-    .filter(([file]) => /(^|\/)\.env[^/]*$/.test(file) && !/(^|\/)(examples?|tests?|fixtures|e2e|node_modules)\//.test(file))
+    // A quote or a brace in a path cannot be named in a template.
+    .filter(
+      ([file]) =>
+        /(^|\/)\.env[^/]*$/.test(file) && !/["'{}\\\n]/.test(file) && !/(^|\/)(examples?|tests?|fixtures|e2e|node_modules)\//.test(file),
+    )
     .map(
       ([file, text]): EnvFile => ({
         path: file,
         role: roleOf(baseName(file)),
         tracked: look.tracked.has(file),
         ignored: look.ignored.has(file),
-        values: readEnvText(text),
+        values: usable(readEnvText(text)),
       }),
     )
     .filter(({ path, tracked }) => baseName(path) !== '.envrc' || !tracked)
@@ -73,10 +80,20 @@ export function readEnvironment(look: Look): Environment {
     files,
     values: Object.assign({}, ...read.map(({ values }) => values)),
     variables: byFolder([...read, ...others]),
+    testVariables: byFolder(files.filter(({ path, role, tracked }) => role === 'test' && !tracked && folderOf(path) === '')),
     envFiles: unusual ? names : null,
     primary: primaryOf(root),
     onlySample,
   };
+}
+
+/** Without names that no variable of the config can have. */
+function usable(values: Record<string, string>): Record<string, string> {
+  const names: readonly string[] = BUILT_IN_NAMES;
+  const entries = Object.entries(values).filter(
+    ([name]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !names.includes(name) && !name.startsWith('COPPICE'),
+  );
+  return Object.fromEntries(entries.filter(([name]) => !Object.hasOwn(HELPERS, name) && name !== 'if' && name !== 'unless'));
 }
 
 /** In one folder the last file that sets a variable counts. */
@@ -117,7 +134,14 @@ export function envFileFindings(look: Look, environment: Environment, place: Pla
   const notes: string[] = [];
   const there = files.find(({ path }) => path === primary);
   if (there !== undefined)
-    found.push(finding('files', primary, 'merge', `the main worktree's, with this worktree's values in place${linkNote(look, primary)}`));
+    found.push(
+      finding(
+        'files',
+        literalPath(primary),
+        'merge',
+        `the main worktree's, with this worktree's values in place${linkNote(look, primary)}`,
+      ),
+    );
   else if (onlySample !== null) {
     found.push(finding('files', primary, 'merge', `made from the main worktree's ${primary}, which is not there yet`));
     notes.push(
@@ -135,9 +159,14 @@ export function envFileFindings(look: Look, environment: Environment, place: Pla
     if (file.tracked) notes.push(...trackedNotes(file, set));
     else if (look.links.has(file.path) && isEnvLink(look, file.path))
       found.push(
-        finding('files', file.path, 'merge', `a link to ${look.links.get(file.path)} in the main worktree; here a file of its own`),
+        finding(
+          'files',
+          literalPath(file.path),
+          'merge',
+          `a link to ${look.links.get(file.path)} in the main worktree; here a file of its own`,
+        ),
       );
-    else found.push(finding('files', file.path, { action: 'merge', set }, whyOther(file, set)));
+    else found.push(finding('files', literalPath(file.path), { action: 'merge', set }, whyOther(file, set)));
   }
   for (const file of files)
     if (!file.tracked && !file.ignored && file.role !== 'sample')

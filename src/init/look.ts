@@ -90,3 +90,8 @@ export function strings(value: unknown): Record<string, string> {
   if (!isMap(value)) return {};
   return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
+
+/** A path as a key of `files`: the characters of globs are escaped. */
+export function literalPath(name: string): string {
+  return name.replace(/[*?[\]{}()!]/g, '\\$&');
+}

@@ -33,9 +33,9 @@ interface Migration {
 /**
  * The step that migrates the worktree's own database. Only where it has one: on a database that is shared, a branch's migration
  * would change the main worktree's.
- * @param databases the resources that are databases of its own @param steps the install steps that there are
+ * @param own the resources that are databases of its own, and whether one is a file that is copied @param steps the install steps that there are
  */
-export function migrationFindings(look: Look, databases: string[], steps: ReadonlySet<string>): Findings {
+export function migrationFindings(look: Look, own: { databases: string[]; inFile: boolean }, steps: ReadonlySet<string>): Findings {
   const result = nothing();
   const refused: string[] = [];
   const migrations = candidates(look).filter(({ run, where }) => {
@@ -44,9 +44,9 @@ export function migrationFindings(look: Look, databases: string[], steps: Readon
     return why === null;
   });
   const [migration] = migrations;
-  if (migration !== undefined && databases.length > 0) {
+  if (migration !== undefined && (own.databases.length > 0 || own.inFile)) {
     const { run, where, after, cwd } = migration;
-    const value = { run, needs: [...(steps.has(after) ? [after] : []), ...databases], ...(cwd !== undefined && { cwd }) };
+    const value = { run, needs: [...(steps.has(after) ? [after] : []), ...own.databases], ...(cwd !== undefined && { cwd }) };
     result.found.push(finding('steps', 'migrate', value, `by ${where}: the branch's own migrations, in the worktree's own database`));
   } else if (migration !== undefined)
     result.notes.push(

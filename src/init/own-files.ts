@@ -1,5 +1,5 @@
 import { type Findings, finding, nothing } from './findings.ts';
-import { folderOf, type Look, textOf } from './look.ts';
+import { folderOf, type Look, literalPath, textOf } from './look.ts';
 
 /** Files that git ignores and that an app does not start without. */
 const NEEDED: { files: RegExp; why: string }[] = [
@@ -36,17 +36,17 @@ export function ownFileFindings(look: Look): Findings {
   for (const { files, why } of groups.values()) {
     const [first = ''] = files;
     const folder = folderOf(first);
-    const name = files.length === 1 ? first : `${folder === '' ? '' : `${folder}/`}*${first.slice(first.lastIndexOf('.'))}`;
+    const name = files.length === 1 ? first : `${folder === '' ? '' : `${literalPath(folder)}/`}*${first.slice(first.lastIndexOf('.'))}`;
     result.found.push(
-      finding('files', escaped(name, files.length > 1), 'copy', `${files.length === 1 ? why : `keys or certificates`}, which git ignores`),
+      finding(
+        'files',
+        files.length > 1 ? name : literalPath(name),
+        'copy',
+        `${files.length === 1 ? why : `keys or certificates`}, which git ignores`,
+      ),
     );
   }
   if (included.trim() !== '')
     result.notes.push('.worktreeinclude is honoured after `files`: what it names and git ignores is copied as well.');
   return result;
-}
-
-/** A name that holds a glob's characters is escaped. */
-function escaped(name: string, isGlob: boolean): string {
-  return isGlob ? name : name.replace(/[*?[\]{}()!]/g, '\\$&');
 }

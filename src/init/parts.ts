@@ -74,7 +74,8 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
     const published = publishedAs(compose, port);
     const key = `localhost:${port}/${database}`;
     if (published !== undefined) {
-      if (!found.some((known) => known.key === key)) result.databases.push({ engine, key, variable: vars.database ?? prefix, resource: null, database });
+      if (!found.some((known) => known.key === key))
+        result.databases.push({ engine, key, variable: vars.database ?? prefix, resource: null, database });
       continue;
     }
     const known = [...found, ...result.databases].find((other) => other.key === key);
@@ -137,6 +138,8 @@ function defaultsOf(
     if (inFiles.has(name) || value === null || value === undefined || value === '') continue;
     if (part !== 'password' || isWellKnown(value, names)) found[part] = value;
   }
+  // `localhost` is a socket to the programs of MySQL.
+  if (vars.host === undefined || (!inFiles.has(vars.host) && found.host === undefined)) found.host = '127.0.0.1';
   return found;
 }
 

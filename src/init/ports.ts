@@ -1,8 +1,8 @@
 import { type ComposeUse, portTemplate, publishedAs } from './compose.ts';
-import type { DevServer } from './dev-servers.ts';
+import type { DevServer } from './dev-server.ts';
 import type { Environment, Variable } from './env-files.ts';
 import { type Finding, type Findings, finding } from './findings.ts';
-import { folderOf } from './look.ts';
+import { folderOf, isMap } from './look.ts';
 
 /** Ports of what an app connects to: not its own. */
 const CONNECTION =
@@ -58,7 +58,7 @@ export function portFindings(environment: Environment, servers: DevServer[], com
     const published = publishedAs(compose, server.port);
     let known = portOf(server, ports, environment) ?? published?.variable ?? null;
     if (known === null && published === undefined) known = addServer(server, ports, taken, environment);
-    if (known !== null) notes.push(...serverNotes(server, known));
+    if (known !== null) notes.push(...serverNotes(server, known, environment));
     if (known !== null && server.variable !== null && server.folder === '' && server.variable !== known && !taken.has(server.variable)) {
       taken.add(server.variable);
       env.push(finding('env', server.variable, `{{${known}}}`, `what ${server.title} reads`));
@@ -66,7 +66,7 @@ export function portFindings(environment: Environment, servers: DevServer[], com
   }
   ports.push(...fromAddresses(environment, ports, compose));
   return {
-    found: [...withSteps(ports), ...env],
+    found: [...ports.map(asFinding), ...env],
     notes,
     templateFor: (variable) => templates.get(keyOf(variable)) ?? null,
   };
@@ -87,7 +87,7 @@ function keyOf({ name, value, file }: Variable): string {
 function ownPort({ name, value }: Variable): number | null {
   if (!/(^|_)PORT$/.test(name) || CONNECTION.test(name) || !/^\d{2,5}$/.test(value)) return null;
   const port = Number(value);
-  return port >= 80 && port <= 65_000 ? port : null;
+  return port >= 1024 && port <= 65_000 ? port : null;
 }
 
 /** The port of a server that the worktree's Compose project publishes elsewhere. */
@@ -134,18 +134,20 @@ function freeServerName(title: string, taken: ReadonlySet<string>): string {
 }
 
 /** Which command ignores the variable, and how to change it. */
-function serverNotes({ title, folder, variable, fixed, command, instead }: DevServer, name: string): string[] {
+function serverNotes({ title, folder, variable, fixed, command, instead }: DevServer, name: string, environment: Environment): string[] {
   const there = folder === '' ? '' : ` in ${folder}`;
   const own = (text: string) => text.replaceAll(/\bPORT\b/g, name);
-  const notes: string[] = [];
   if (variable === null) {
-    const why = fixed === null ? `${title} does not read ${name}` : `The port is written into ${fixed}, so ${name} is ignored`;
-    const how = command === null ? '' : ` Start it${there} with \`git coppice run -- sh -c '${own(command)}'\``;
-    const change = instead === null ? '' : `${command === null ? ' Write' : ', or write'} \`${own(instead)}\` there`;
-    notes.push(`${why}.${how}${change}${how + change === '' ? '' : '.'}`);
-  } else if (variable !== name && folder !== '')
-    notes.push(`${title}${there} reads ${variable}: \`${variable}=$${name}\` before its command, or in ${folder}/.env.`);
-  return notes;
+    const why = fixed === null ? `${title} does not read ${name}.` : `The port is written into ${fixed}, so ${name} is ignored.`;
+    const ways = [
+      ...(command === null ? [] : [`start it${there} with \`git coppice run -- sh -c '${own(command)}'\``]),
+      ...(instead === null ? [] : [`write \`${own(instead.text)}\` into ${instead.where}`]),
+    ].join(', or ');
+    return [`${why} ${ways.charAt(0).toUpperCase()}${ways.slice(1)}.`];
+  }
+  if (variable === name || folder === '' || environment.variables.some((one) => one.name === variable && folderOf(one.file) === folder))
+    return [];
+  return [`${title} reads ${variable}: start it${there} with \`git coppice run -- sh -c '${variable}=$${name} …'\`.`];
 }
 
 /** An address of the app in a variable, where nothing else says its port. */
@@ -160,22 +162,37 @@ function fromAddresses(environment: Environment, ports: Port[], compose: Compose
   return [];
 }
 
+function asFinding({ name, base, export: exported, why }: Port): Finding {
+  return finding('resources', name, exported ? base : { type: 'port', base, export: false }, why);
+}
+
 const STEPS = [10, 20, 30, 40, 70, 11, 13, 17];
 
-/** With a step of 10, port 8000 of the eighth worktree would be another's base 8080. */
-function withSteps(ports: Port[]): Finding[] {
-  return ports.map((port) => {
+/**
+ * Bases that do not meet: with a step of 10, port 8000 of the eighth worktree would be another's base 8080. Of two with one base
+ * the second follows the first.
+ */
+export function basesApart(found: Finding[]): Finding[] {
+  const bases = found.map(baseOf);
+  return found.map((one, index) => {
+    const base = bases[index] ?? null;
+    if (base === null) return one;
+    const first = bases.indexOf(base);
+    if (first !== index) return finding('env', one.name, `{{${found[first]?.name}}}`, `the same port as ${found[first]?.name}`);
     const meets = (step: number) =>
-      ports.some(({ base }) => {
-        const slot = (base - port.base) / step;
-        return base > port.base && Number.isInteger(slot) && slot <= 10;
+      bases.some((other) => {
+        const slot = ((other ?? 0) - base) / step;
+        return other !== null && other > base && Number.isInteger(slot) && slot <= 10;
       });
     const step = STEPS.find((candidate) => !meets(candidate)) ?? 19;
-    const why = step === 10 ? port.why : `${port.why}; a step of ${step}, so that no worktree meets another base`;
-    const value =
-      step === 10 && port.export
-        ? port.base
-        : { type: 'port', base: port.base, ...(step !== 10 && { step }), ...(!port.export && { export: false }) };
-    return finding('resources', port.name, value, why);
+    if (step === 10) return one;
+    const options = isMap(one.value) ? one.value : { type: 'port', base };
+    return { ...one, value: { ...options, step }, why: `${one.why}; a step of ${step}, so that no worktree meets another base` };
   });
+}
+
+function baseOf({ section, value }: Finding): number | null {
+  if (section !== 'resources') return null;
+  const base = isMap(value) && value.type === 'port' ? value.base : value;
+  return typeof base === 'number' ? base : null;
 }

@@ -1,6 +1,6 @@
 import { codeDefaults } from './code-defaults.ts';
 import { composeFindings, PROJECT, portTemplate, readComposeUse } from './compose.ts';
-import { type Database, type DatabaseInput, urlDatabases } from './databases.ts';
+import { type Database, type DatabaseInput, fromFile, urlDatabases } from './databases.ts';
 import { devServers } from './dev-servers.ts';
 import { envFileFindings, readEnvironment, type Variable } from './env-files.ts';
 import { type Finding, type Findings, finding, together } from './findings.ts';
@@ -10,7 +10,7 @@ import { migrationFindings } from './migrations.ts';
 import { otherToolFindings } from './other-tools.ts';
 import { ownFileFindings } from './own-files.ts';
 import { engineOfCode, partDatabases } from './parts.ts';
-import { portFindings } from './ports.ts';
+import { basesApart, portFindings } from './ports.ts';
 import { redisFindings } from './redis.ts';
 import { sharingFindings } from './sharing.ts';
 import { sqliteFindings } from './sqlite.ts';
@@ -40,31 +40,40 @@ export function propose(look: Look): Proposal {
   const redis = redisFindings(look, input);
   const sharing = sharingFindings(look, environment, compose);
   const installs = installFindings(look);
-  const databases = [...urls.found, ...parts.found, ...sqlite.found].filter(isDatabase).map(({ name }) => name);
+  const databases = [...urls.found, ...parts.found, ...sqlite.found].filter(isMigrated).map(({ name }) => name);
+  const inFile = sqlite.found.some(({ section }) => section === 'files');
   const inCompose = [...urls.databases, ...parts.databases].some(({ resource }) => resource === null);
   const steps = new Set(installs.found.map(({ name }) => name));
-  const migrations = migrationFindings(look, [...databases, ...(inCompose ? [PROJECT] : [])], steps);
+  const migrations = migrationFindings(look, { databases: [...databases, ...(inCompose ? [PROJECT] : [])], inFile }, steps);
   const starts = inCompose && migrations.found.length > 0 && (compose?.stores.length ?? 0) > 0;
   const composed = composeFindings(look, compose, starts);
-  const detected = together(ports, composed, urls, parts, sqlite, redis, sharing);
+  const all = together(ports, composed, urls, parts, sqlite, redis, sharing);
+  const detected = { ...all, found: withoutTwice(basesApart(all.found)) };
   const place = (variable: Variable) => placeOf(variable, detected.found, ports.templateFor);
   const envFiles = envFileFindings(look, environment, place);
   const own = together(detected, envFiles, ownFileFindings(look), installs, migrations);
-  const all = together(own, otherToolFindings(look, own));
-  const literal = databases.length === 0 && !inCompose ? literalNotes(look) : [];
+  const whole = together(own, otherToolFindings(look, own));
+  const literal = databases.length === 0 && !inCompose && !inFile ? literalNotes(look) : [];
   const insideCompose = databases.length === 0 && inCompose ? [composeNote([...urls.databases, ...parts.databases])] : [];
   return {
-    found: withEnvFile(all.found, environment.primary),
-    notes: [...new Set([...insideCompose, ...all.notes, ...literal, ...testNotes(look, environment)])],
+    found: withEnvFile(whole.found, environment.primary),
+    notes: [...new Set([...insideCompose, ...whole.notes, ...literal, ...testNotes(look, environment)])],
     envFiles: environment.envFiles,
     shared: unique([...urls.inside, ...parts.inside, ...redis.inside, ...sharing.inside]),
     url: urlOf(detected.found, compose),
   };
 }
 
-function isDatabase({ section, value }: Finding): boolean {
-  const type = isMap(value) ? value.type : value;
-  return section === 'resources' && ['postgres', 'mysql', 'sqlite'].includes(String(type));
+/** Whether migrations bring it up to date: not a shadow database, nor that of tests. */
+function isMigrated({ section, value }: Finding): boolean {
+  const { type, data } = isMap(value) ? value : { type: value, data: undefined };
+  return section === 'resources' && ['postgres', 'mysql', 'sqlite'].includes(String(type)) && data === undefined;
+}
+
+/** A variable is a resource or computed, not both. */
+function withoutTwice(found: Finding[]): Finding[] {
+  const resources = new Set(found.flatMap(({ section, name }) => (section === 'resources' ? [name] : [])));
+  return found.filter(({ section, name }) => section !== 'env' || !resources.has(name));
 }
 
 function composeNote(databases: Database[]): string {
@@ -72,28 +81,27 @@ function composeNote(databases: Database[]): string {
   return `The database \`${one?.database}\` is taken to be the one that the compose file publishes, so each worktree's Compose project has its own, empty at first. If ${one?.variable} means a server outside of Compose, see docs/resources/${one?.engine}.md of coppice.`;
 }
 
-/** What stands for a variable of an env file that is not the root's: a port's number, a part of a database. */
+/** What stands for a variable of an env file that is not the root's: a port's number, a part of a database, a URL read from there. */
 function placeOf(variable: Variable, found: Finding[], port: (variable: Variable) => string | null): string | null {
   const template = port(variable);
   if (template !== null) return template;
-  const { name } = variable;
+  const { name, file } = variable;
   if (found.some((one) => one.section === 'env' && one.name === name)) return `{{${name}}}`;
   for (const { section, name: resource, value } of found) {
-    if (section !== 'resources' || !isMap(value) || !isMap(value.vars)) continue;
-    const [part] = Object.entries(value.vars).find(([key, one]) => one === name && key === 'database') ?? [];
-    if (part !== undefined) return `{{resources.${resource}.${part}}}`;
+    if (section !== 'resources' || !isMap(value)) continue;
+    if (value.from === fromFile(file, name)) return `{{${resource}}}`;
+    if (isMap(value.vars) && value.vars.database === name) return `{{resources.${resource}.database}}`;
   }
   return null;
 }
 
-/** Where files are named, the default for env files is not taken: they are named too. */
+/** Where other files are named, the default for env files is not taken: the one that gets the variables is named too. */
 function withEnvFile(found: Finding[], primary: string): Finding[] {
   const files = found.filter(({ section }) => section === 'files');
-  const hasVariables = found.some(
-    ({ section, name, value }) =>
-      (section === 'resources' || section === 'env') && name !== '' && !(isMap(value) && value.export === false),
+  const variables = found.some(
+    ({ section, value }) => section === 'env' || (section === 'resources' && !(isMap(value) && value.export === false)),
   );
-  if (files.length === 0 || !hasVariables || files.some(({ name }) => name === primary)) return found;
+  if (files.length === 0 || !variables || files.some(({ name }) => /(^|\/)\.env[^/]*$/.test(name))) return found;
   return [...found, finding('files', primary, 'env', "this worktree's variables; the main worktree has no such file")];
 }
 

@@ -3,7 +3,7 @@ import { isOnThisMachine, parseAddress } from '../resources/address.ts';
 import { REDIS_PORT, type RedisAddress, redisAddress } from '../resources/redis/url.ts';
 import type { CodeDefault } from './code-defaults.ts';
 import { publishedAs } from './compose.ts';
-import { type DatabaseInput, freeName } from './databases.ts';
+import { type DatabaseInput, freeName, fromFile, testName } from './databases.ts';
 import { type Findings, finding, nothing } from './findings.ts';
 import { folderOf, type Look } from './look.ts';
 
@@ -11,7 +11,7 @@ export interface RedisFindings extends Findings {
   inside: { name: string; why: string }[];
 }
 
-const PUB_SUB = 'where the app uses pub/sub: { type: redis, isolate: server }';
+const PUB_SUB = 'with pub/sub: `isolate: server`';
 
 /** Redis, by URLs and by parts. Several variables that name one logical database become one resource. */
 export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
@@ -19,7 +19,8 @@ export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
   const result: RedisFindings = { ...nothing(), inside: [] };
   const taken = new Set<string>();
   const seen = new Map<string, string>();
-  for (const { name, value, file } of environment.variables) {
+  for (const variable of [...environment.variables, ...environment.testVariables]) {
+    const { name, value, file } = variable;
     if (!/^(rediss?|valkeys?):\/\//.test(value)) continue;
     const address = addressOf(value, name);
     if (address === null) continue;
@@ -33,12 +34,13 @@ export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
     const key = `${address.server}/${address.index}`;
     const known = seen.get(key);
     if (known !== undefined) continue;
-    const resource = freeName(name, file, taken);
+    const ofTests = environment.testVariables.includes(variable);
+    const resource = freeName(ofTests ? testName(name) : name, file, taken);
     taken.add(resource);
     seen.set(key, resource);
-    const elsewhere = folderOf(file) !== '';
+    const elsewhere = ofTests || folderOf(file) !== '';
     const options = {
-      ...(elsewhere && { from: `{{envfile "${file}" "${name}"}}` }),
+      ...(elsewhere && { from: fromFile(file, name) }),
       ...(resource !== name && { export: false }),
     };
     const followers = environment.variables

@@ -1,7 +1,7 @@
 import type { CodeDefault } from './code-defaults.ts';
 import type { Environment, Variable } from './env-files.ts';
 import { type Findings, finding, nothing } from './findings.ts';
-import { folderOf, type Look } from './look.ts';
+import { folderOf, type Look, literalPath } from './look.ts';
 
 const FILE = /\.(sqlite3?|db3?)$/i;
 
@@ -27,7 +27,9 @@ export function sqliteFindings(look: Look, environment: Environment, defaults: C
   const names = [...covered].map((path) => path.slice(path.lastIndexOf('/') + 1));
   for (const file of look.ignored)
     if (FILE.test(file) && !/test/i.test(file) && !names.includes(file.slice(file.lastIndexOf('/') + 1)) && file.split('/').length <= 4)
-      result.found.push(finding('files', file, 'sqlite', 'a database that git ignores: a consistent copy, taken while the app writes'));
+      result.found.push(
+        finding('files', literalPath(file), 'sqlite', 'a database that git ignores: a consistent copy, taken while the app writes'),
+      );
   return result;
 }
 

@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { visible } from '../report/visible.ts';
 import type { Finding, Section } from './findings.ts';
+import { isMap } from './look.ts';
 import type { Proposal } from './propose.ts';
 
 const SECTIONS: { section: Section; about: string }[] = [
@@ -38,7 +39,10 @@ export function configText({ found, notes, envFiles, shared, url }: Proposal): s
 }
 
 function entryLines({ name, value, why }: Finding): string[] {
-  return withReason(`  ${flow(name)}: ${flow(value)}`, why).split('\n');
+  const line = `  ${flow(name)}: ${flow(value)}`;
+  if (line.length <= WIDTH || !isMap(value)) return [withReason(line, why)];
+  const block = Object.entries(value).map(([key, one]) => `    ${flow(key)}: ${flow(one)}`);
+  return [...wrapped(why, '  # ', '  # '), `  ${flow(name)}:`, ...block];
 }
 
 /** Beside the line where there is room, else above it. */
@@ -50,7 +54,8 @@ function withReason(line: string, why: string): string {
 function wrapped(text: string, first: string, other: string): string[] {
   const lines: string[] = [];
   let line = first;
-  for (const word of oneLine(text).split(' ')) {
+  // What stands in backticks is to be copied: it stays on one line.
+  for (const word of oneLine(text).match(/[^\s`]*`[^`]*`[^\s`]*|\S+/g) ?? []) {
     const isEmpty = line === first || line === other;
     if (!isEmpty && line.length + 1 + word.length > WIDTH) {
       lines.push(line);
@@ -65,6 +70,13 @@ function oneLine(text: string): string {
   return visible(text.replace(/\s+/g, ' ').trim());
 }
 
+/** YAML on one line, as people write it: `{ type: port, base: 3000 }`, `[package-lock.json]`. */
 function flow(value: unknown): string {
-  return stringify(value, { collectionStyle: 'flow', lineWidth: 0, aliasDuplicateObjects: false }).trimEnd();
+  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
+  if (isMap(value)) {
+    const entries = Object.entries(value).map(([key, one]) => `${flow(key)}: ${flow(one)}`);
+    return entries.length === 0 ? '{}' : `{ ${entries.join(', ')} }`;
+  }
+  // In a list, so that what means something in one is quoted.
+  return stringify([value], { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 }).trimEnd().slice(1, -1);
 }
