@@ -114,7 +114,7 @@ async function makePostgres(...names: string[]): Promise<void> {
 
 describe('the file that init writes passes check, its worktree is ready, and nothing in it points at the main worktree:', () => {
   test('Next.js with Prisma, two URLs of one database, a shadow database, and a port in a script', async () => {
-    await makePostgres('shop', 'shop_shadow');
+    await makePostgres('shop', 'shop_shadow', 'shop_test');
     const repo = await repository('next-prisma');
     const { init, config, worktree, env } = await initAndAdd(repo);
     expect(read(worktree, '.env')).toBe(
@@ -125,6 +125,7 @@ describe('the file that init writes passes check, its worktree is ready, and not
         .replace('localhost:23000', `localhost:${env.PORT}`) +
         `# >>> coppice >>> this worktree's own values; \`git coppice up\` writes this block again\nPORT=${env.PORT}\n# <<< coppice <<<\n`,
     );
+    expect(read(worktree, '.env.test')).toBe(`DATABASE_URL=${postgres.url('shop_test__a')}\n`);
     expect(Number(env.PORT)).toBeGreaterThan(23_000);
     expect(read(worktree, 'certificates/localhost.pem')).toBe('pem\n');
     expect(repo.calls()).toEqual([`npx prisma migrate deploy|shop__a?schema=public||${worktree}`]);
@@ -132,7 +133,7 @@ describe('the file that init writes passes check, its worktree is ready, and not
     expect(config).not.toMatch(/run: .*reset/);
     expect(init.stderr).toContain('`npm run db:reset` of .cursor/worktrees.json is left out');
     await removeAndCollect(repo);
-    expect((await postgres.databases()).filter((name) => name.startsWith('shop'))).toEqual(['shop', 'shop_shadow']);
+    expect((await postgres.databases()).filter((name) => name.startsWith('shop'))).toEqual(['shop', 'shop_shadow', 'shop_test']);
   });
 
   test('a monorepo of Vite and Express, whose env files are in apps/*', async () => {
@@ -153,6 +154,7 @@ describe('the file that init writes passes check, its worktree is ready, and not
     ]);
     expect(config).toContain('teardown:');
     await removeAndCollect(repo);
+    expect((await postgres.databases()).filter((name) => name.startsWith('board'))).toEqual(['board']);
   });
 
   test('Rails, which reads parts, with a key, a Procfile and a bin/setup that drops', async () => {
