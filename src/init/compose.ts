@@ -16,6 +16,8 @@ export interface PublishedPort {
   /** The variable that names it, `"${PORT:-3000}:3000"`; null: it is written out. */
   variable: string | null;
   image: string;
+  /** Whether the container gets an env file: then a variable in it means the port inside. */
+  envFile: boolean;
 }
 
 /** What a compose file means for the rest. */
@@ -34,16 +36,29 @@ export function readComposeUse(look: Look, { values }: Environment): ComposeUse 
   if (look.compose === null) return null;
   const { project } = look.compose;
   const images = new Map<string, string>();
+  const withEnvFile = new Set<string>();
   for (const { data } of project.files)
     for (const [name, spec] of Object.entries(isData(data.services) ? data.services : {}))
-      if (isData(spec) && typeof spec.image === 'string') images.set(name, spec.image);
+      if (isData(spec)) {
+        if (typeof spec.image === 'string') images.set(name, spec.image);
+        if (spec.env_file !== undefined) withEnvFile.add(name);
+      }
   const ports = project.services.flatMap(({ name, ports: entries }) =>
     entries.flatMap((entry): PublishedPort[] => {
       try {
         const { from, target } = readPort(entry, values, values);
         return from === null
           ? []
-          : [{ service: name, host: from, target, variable: variableOf(entry.written), image: images.get(name) ?? '' }];
+          : [
+              {
+                service: name,
+                host: from,
+                target,
+                variable: variableOf(entry.written),
+                image: images.get(name) ?? '',
+                envFile: withEnvFile.has(name),
+              },
+            ];
       } catch (error) {
         // An entry that nobody understands is said at the set-up, with its line.
         if (error instanceof Failure) return [];

@@ -40,6 +40,7 @@ export interface Environment {
 }
 
 const SAMPLE = /(^|[._-])(example|sample|template|dist|defaults?|tpl|bak|orig|schema)([._-]|$)/i;
+const ENV_FILE = /(^|\/)\.env[^/]*$|^\.?(example|sample|template|test)\.env$|^env\.(example|sample|template)$/;
 /** As Next and Vite read them, the later over the earlier. */
 const ORDER = ['.envrc', '.env', '.env.development', '.env.local', '.env.development.local'];
 const USUAL = ['.env', '.env.local'];
@@ -47,7 +48,7 @@ const USUAL = ['.env', '.env.local'];
 function roleOf(name: string): Role {
   if (SAMPLE.test(name)) return 'sample';
   if (ORDER.includes(name) || name === '.env.dev') return 'main';
-  return /^\.env\.test(ing)?(\.local)?$/.test(name) ? 'test' : 'other';
+  return /^\.env\.test(ing)?(\.local)?$|^\.?test\.env$/.test(name) ? 'test' : 'other';
 }
 
 /** Reads the env files of a look. Names and the shape of values are used; values of secrets go nowhere. */
@@ -55,8 +56,7 @@ export function readEnvironment(look: Look): Environment {
   const files = [...look.texts]
     // A quote or a brace in a path cannot be named in a template.
     .filter(
-      ([file]) =>
-        /(^|\/)\.env[^/]*$/.test(file) && !/["'{}\\\n]/.test(file) && !/(^|\/)(examples?|tests?|fixtures|e2e|node_modules)\//.test(file),
+      ([file]) => ENV_FILE.test(file) && !/["'{}\\\n]/.test(file) && !/(^|\/)(examples?|tests?|fixtures|e2e|node_modules)\//.test(file),
     )
     .map(
       ([file, text]): EnvFile => ({

@@ -8,7 +8,7 @@ import type { Look } from './look.ts';
 
 /** Files that tell what an app needs. Everything else is only a name. */
 const TELLING = [
-  /(^|\/)\.env[^/]*$/,
+  /(^|\/)\.env[^/]*$|^\.?(example|sample|template|test)\.env$|^env\.(example|sample|template)$/,
   /(^|\/)(package\.json|\.dev\.vars|Procfile[^/]*|Makefile|schema\.prisma|Gemfile|composer\.json|artisan|mix\.exs|manage\.py)$/,
   /(^|\/)(pyproject\.toml|requirements[^/]*\.txt|Pipfile|go\.mod|pom\.xml|build\.gradle(\.kts)?|phpunit\.xml(\.dist)?)$/,
   /(^|\/)(vite|nuxt|astro|svelte|webpack)\.config\.[cm]?[jt]s$/,

@@ -5,7 +5,7 @@ import { type Look, packageFolders, packageJson, textOf } from './look.ts';
  * themselves; a word too few costs them their data.
  */
 const LOSES_DATA =
-  /(^|[^a-z])(reset|drop|dropdb|fresh|refresh|rollback|truncate|wipe|purge|flush(all|db)?|destroy|nuke|teardown|clean-?db|undo|revert|loaddata|redo|recreate|prune|delete|clear)([^a-z]|$)|(^|[^a-z])(db|ecto)[:.](setup|reset|drop|seed|prepare|create|schema)|schema:load|structure:load|accept-data-loss|force-reset|migrate dev\b|db push|drizzle-kit push|--force\b|pg_restore|\bmysql\b[^|&;]*<|\bpsql\b[^|&;]*(<|-f)|down -v|migrate:(down|reset)|synchronize|sync --force|\brm\s+-\w*r/i;
+  /(^|[^a-z])(reset|drop|dropdb|fresh|refresh|rollback|truncate|wipe|purge|flush(all|db)?|destroy|nuke|teardown|clean-?db|undo|revert|loaddata|redo|recreate|prune|delete)([^a-z]|$)|(^|[^a-z])(db|ecto)[:.](setup|reset|drop|seed|prepare|create|schema)|(db|data)[:_-]clear|schema:load|structure:load|accept-data-loss|force-reset|migrate dev\b|db push|drizzle-kit push|--force\b|pg_restore|\bmysql\b[^|&;]*<|\bpsql\b[^|&;]*(<|-f)|down -v|migrate:(down|reset)|synchronize|sync --force|\brm\s+-\w*r/i;
 
 /** The first words in a command that lose data, its own or those of what it calls; null when there are none to be seen. */
 export function losesData(look: Look, command: string, seen: ReadonlySet<string> = new Set()): string | null {
