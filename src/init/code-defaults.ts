@@ -49,7 +49,8 @@ const READERS: { files: RegExp; read: RegExp[] }[] = [
 /** What the config files of a look read from the environment, each name once: where it has a default, with that. */
 export function codeDefaults(look: Look): CodeDefault[] {
   const found = new Map<string, CodeDefault>();
-  for (const [file, text] of look.texts) {
+  for (const [file, whole] of look.texts) {
+    const [text = ''] = whole.split(/^production:/m);
     if (!look.files.has(file) || !/(^|\/)(config\/|settings|application)|schema\.prisma$/.test(file) || /compose/.test(file)) continue;
     // What only production or tests read says nothing of development.
     if (/(^|\/)(prod|production|test|runtime)[^/]*$|[-_.](prod|production|test)\b/.test(file)) continue;

@@ -80,6 +80,12 @@ export function portTemplate({ service, target }: PublishedPort): string {
   return `{{resources.${PROJECT}.${service.replace(/[^A-Za-z0-9_]/g, '_')}_${target}}}`;
 }
 
+/** A URL whose port is the one that Compose publishes here; null when it does not say its port, so that nobody can change it. */
+export function movedUrl(url: string, published: PublishedPort): string | null {
+  const port = new RegExp(`^([^/]*//(?:[^/?#]*@)?[^/?#:]*:)${published.host}(?!\\d)`);
+  return port.test(url) ? url.replace(port, (_match, before: string) => before + portTemplate(published)) : null;
+}
+
 /** The literal port of the compose file that a number on this machine is; undefined when it is none. */
 export function publishedAs(use: ComposeUse | null, port: number): PublishedPort | undefined {
   return use?.ports.find(({ host }) => host === port);

@@ -1,6 +1,6 @@
 import { isOnThisMachine, parseAddress, serverName } from '../resources/address.ts';
 import type { CodeDefault } from './code-defaults.ts';
-import { type ComposeUse, publishedAs } from './compose.ts';
+import { type ComposeUse, movedUrl, publishedAs } from './compose.ts';
 import type { Environment, Variable } from './env-files.ts';
 import { type Finding, type Findings, finding, nothing } from './findings.ts';
 import { folderOf } from './look.ts';
@@ -25,6 +25,8 @@ export interface Database {
 
 export interface DatabaseFindings extends Findings {
   databases: Database[];
+  /** Whether one was found that stays the same for all worktrees: then nothing may be migrated. */
+  shared: boolean;
   /** Variables that name something which belongs to the worktree's Compose project: meant to stay as they are. */
   inside: { name: string; why: string }[];
 }
@@ -43,7 +45,7 @@ export interface DatabaseInput {
 
 /** Variables that hold a database's URL: several that name one database become one resource, the others follow by themselves. */
 export function urlDatabases({ environment, defaults, compose, owns, ecto }: DatabaseInput): DatabaseFindings {
-  const result: DatabaseFindings = { ...nothing(), databases: [], inside: [] };
+  const result: DatabaseFindings = { ...nothing(), databases: [], inside: [], shared: false };
   const set = new Set(environment.variables.map(({ name }) => name));
   const fromCode = defaults.flatMap(({ name, value, file }): Variable[] =>
     value === null || set.has(name) ? [] : [{ name, value, file }],
@@ -58,6 +60,7 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
       result.notes.push(
         `${name} in ${file} is made of other variables (\`\${…}\`), which coppice does not fill in: write it out, then run \`coppice init\` again.`,
       );
+      result.shared = true;
       continue;
     }
     const address = parseAddress(value, port);
@@ -65,16 +68,38 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
     if (!isOnThisMachine(address.host)) {
       if (compose?.services.includes(address.host))
         result.inside.push({ name, why: `\`${address.host}\` is the service of this worktree's own Compose project` });
-      else
+      else {
+        result.shared = true;
         result.notes.push(
           `${name} in ${file} names a server that is not on this machine (${serverName(address)}): all worktrees share that database. If each may have a copy there: \`${name}: { type: ${engine}, from: "{{main.env.${name}}}" }\`.`,
         );
+      }
       continue;
     }
     const published = publishedAs(compose, address.port);
     const key = `${serverName(address)}/${address.database}`;
     const known = result.databases.find((database) => database.key === key);
+    const code = fromCode.includes(variable);
+    const isSecret = code && !isWellKnown(address.password, [address.user, address.database]);
+    if (isSecret) {
+      result.notes.push(
+        `${name} is read in ${file} with a password as its default. Set it in ${environment.primary}, then run \`coppice init\` again.`,
+      );
+      result.shared = true;
+      continue;
+    }
     if (published !== undefined) {
+      const moved = movedUrl(value, published);
+      if (moved === null) {
+        result.notes.push(portNote(name, file, published.host));
+        result.shared = true;
+        continue;
+      }
+      // In an env file it follows by itself.
+      if (code)
+        result.found.push(
+          finding('env', name, moved, `the default of ${file}, at the port that Compose publishes ${published.service} on`),
+        );
       if (known === undefined) result.databases.push({ engine, key, variable: name, resource: null, database: address.database });
       continue;
     }
@@ -82,16 +107,9 @@ export function urlDatabases({ environment, defaults, compose, owns, ecto }: Dat
       if (known.resource !== null) addFollower(result.found, known.resource, name);
       continue;
     }
-    const code = fromCode.includes(variable);
     const ofTests = environment.testVariables.includes(variable);
     const resource = freeName(ofTests ? testName(name) : name, file, taken);
     const fromElsewhere = code || ofTests || folderOf(file) !== '';
-    if (code && address.password !== '' && !isWellKnown(address.password, [address.user, address.database])) {
-      result.notes.push(
-        `${name} is read in ${file} with a password as its default. Set it in ${environment.primary}, then run \`coppice init\` again.`,
-      );
-      continue;
-    }
     const from = code ? value : fromFile(file, name);
     const test = ofTests || /test/i.test(name);
     const shadow = /shadow/i.test(name);
@@ -131,6 +149,11 @@ export function testName(name: string): string {
 
 export function ownsNote(owns: string[] | undefined): string {
   return owns === undefined ? '' : '; `owns`: what test runners make from it, dropped with it';
+}
+
+/** A URL that leaves its port to the reader goes to the main worktree's. */
+export function portNote(name: string, file: string, port: number): string {
+  return `${name} in ${file} does not say its port, which Compose publishes elsewhere for each worktree: write \`:${port}\` into it, then run \`coppice init\` again.`;
 }
 
 /** Which engine a URL is of; null when it is none. */

@@ -119,7 +119,9 @@ function composeFileOf(texts: Map<string, string>): string[] | undefined {
 }
 
 function elsewhere(files: string[]): string[] {
-  const all = files.filter((name) => /(^|\/)(docker-)?compose[\w.-]*\.ya?ml$/.test(name) && name.split('/').length <= 3);
+  const all = files.filter(
+    (name) => /(^|\/)(docker-)?compose[\w.-]*\.ya?ml$/.test(name) && name.split('/').length <= 3 && !name.startsWith('.'),
+  );
   const meant = all.filter((name) => /dev|local/i.test(name));
   const [one, another] = meant.length > 0 ? meant : all;
   return one !== undefined && another === undefined && !/prod|test|ci\b|example/i.test(one) ? [one] : [];

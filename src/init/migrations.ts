@@ -33,9 +33,13 @@ interface Migration {
 /**
  * The step that migrates the worktree's own database. Only where it has one: on a database that is shared, a branch's migration
  * would change the main worktree's.
- * @param own the resources that are databases of its own, and whether one is a file that is copied @param steps the install steps that there are
+ * @param own the resources that are databases of its own, whether one is a file of the worktree, and whether another one is shared by all @param steps the install steps that there are
  */
-export function migrationFindings(look: Look, own: { databases: string[]; inFile: boolean }, steps: ReadonlySet<string>): Findings {
+export function migrationFindings(
+  look: Look,
+  own: { databases: string[]; inFile: boolean; shared: boolean },
+  steps: ReadonlySet<string>,
+): Findings {
   const result = nothing();
   const refused: string[] = [];
   const migrations = candidates(look).filter(({ run, where }) => {
@@ -44,14 +48,12 @@ export function migrationFindings(look: Look, own: { databases: string[]; inFile
     return why === null;
   });
   const [migration] = migrations;
-  if (migration !== undefined && (own.databases.length > 0 || own.inFile)) {
+  if (migration !== undefined && !own.shared && (own.databases.length > 0 || own.inFile)) {
     const { run, where, after, cwd } = migration;
     const value = { run, needs: [...(steps.has(after) ? [after] : []), ...own.databases], ...(cwd !== undefined && { cwd }) };
     result.found.push(finding('steps', 'migrate', value, `by ${where}: the branch's own migrations, in the worktree's own database`));
   } else if (migration !== undefined)
-    result.notes.push(
-      `\`${migration.run}\` is left out: no database of a worktree's own was found, and it would change the one that all share.`,
-    );
+    result.notes.push(`\`${migration.run}\` is left out: it could change a database that all worktrees share.`);
   refused.push(...recipes(look));
   if (refused.length > 0)
     result.notes.push(`Never run by itself, because it drops, empties or loads data: ${[...new Set(refused)].join(', ')}.`);

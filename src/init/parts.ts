@@ -1,6 +1,6 @@
 import { isOnThisMachine } from '../resources/address.ts';
 import type { CodeDefault } from './code-defaults.ts';
-import { publishedAs } from './compose.ts';
+import { portTemplate, publishedAs } from './compose.ts';
 import { type Database, type DatabaseFindings, type DatabaseInput, type EngineName, isWellKnown, ownsNote } from './databases.ts';
 import { finding, nothing } from './findings.ts';
 import { type Look, textOf } from './look.ts';
@@ -47,7 +47,7 @@ export function partGroups(names: readonly string[]): PartGroup[] {
 /** Databases that the app reads in parts. @param found what URLs have given: a database that they name is one resource with them */
 export function partDatabases(look: Look, input: DatabaseInput, found: Database[]): DatabaseFindings {
   const { environment, defaults, compose, owns } = input;
-  const result: DatabaseFindings = { ...nothing(), databases: [], inside: [] };
+  const result: DatabaseFindings = { ...nothing(), databases: [], inside: [], shared: false };
   const inFiles = new Map(environment.variables.filter(({ file }) => !file.includes('/')).map(({ name, value }) => [name, value]));
   const inCode = new Map(defaults.map(({ name, value }) => [name, value]));
   for (const { prefix, vars } of partGroups([...new Set([...inFiles.keys(), ...inCode.keys()])])) {
@@ -66,6 +66,7 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
     const port = Number(value('port') || (engine === 'postgres' ? 5432 : 3306));
     if (!isOnThisMachine(host)) {
       if (compose?.services.includes(host)) continue;
+      result.shared = true;
       result.notes.push(
         `${vars.host} names a server that is not on this machine (${host}): all worktrees share the database \`${database}\` there.`,
       );
@@ -74,6 +75,15 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
     const published = publishedAs(compose, port);
     const key = `localhost:${port}/${database}`;
     if (published !== undefined) {
+      if (vars.port === undefined) {
+        result.notes.push(
+          `${vars.database} names a database at port ${port}, which Compose publishes elsewhere for each worktree, and no variable says the port: the app goes on to use the main worktree's. Read the port from a variable, then run \`coppice init\` again.`,
+        );
+        result.shared = true;
+        continue;
+      }
+      if (!inFiles.has(vars.port))
+        result.found.push(finding('env', vars.port, portTemplate(published), `the port that Compose publishes ${published.service} on`));
       if (!found.some((known) => known.key === key))
         result.databases.push({ engine, key, variable: vars.database ?? prefix, resource: null, database });
       continue;
@@ -113,6 +123,7 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
       );
       result.databases.push({ engine, key, variable: vars.database ?? prefix, resource, database });
     } else {
+      result.shared = true;
       result.notes.push(
         `${vars.password} is read with a default in code that may be a secret, so the database \`${database}\` is left shared: set ${vars.password} in ${environment.primary}, then run \`coppice init\` again.`,
       );

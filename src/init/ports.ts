@@ -21,55 +21,76 @@ interface Port {
   why: string;
 }
 
+/** What is found while one looks through variables, then through servers. */
+interface Search {
+  environment: Environment;
+  compose: ComposeUse | null;
+  ports: Port[];
+  env: Finding[];
+  notes: string[];
+  /** What stands for a variable of a file, by {@link keyOf}. */
+  templates: Map<string, string>;
+  /** The names that are given. */
+  taken: Set<string>;
+}
+
 /** The ports that the app listens on: from env files, else from how it is started. */
 export function portFindings(environment: Environment, servers: DevServer[], compose: ComposeUse | null): Ports {
-  const ports: Port[] = [];
-  const env: Finding[] = [];
-  const notes: string[] = [];
-  const templates = new Map<string, string>();
-  const taken = new Set<string>();
-  for (const variable of environment.variables) {
-    const port = ownPort(variable);
-    if (port === null) {
-      const connection = connectionPort(variable, compose);
-      if (connection !== null) env.push(connection);
-      continue;
-    }
-    const { name, file } = variable;
-    const published = publishedAs(compose, port);
-    const known = ports.find(({ base }) => base === port);
-    if (published?.variable === name) templates.set(keyOf(variable), `{{${name}}}`);
-    else if (published !== undefined) {
-      templates.set(keyOf(variable), portTemplate(published));
-      if (folderOf(file) === '')
-        env.push(finding('env', name, portTemplate(published), `the port that Compose publishes ${published.service} on`));
-    } else if (known !== undefined) {
-      templates.set(keyOf(variable), `{{${known.name}}}`);
-      if (known.name !== name && folderOf(file) === '')
-        env.push(finding('env', name, `{{${known.name}}}`, `the same port as ${known.name}`));
-    } else {
-      const own = folderOf(file) === '' ? name : nestedName(name, file, taken);
-      taken.add(own);
-      ports.push({ name: own, base: port, export: own === name, why: `${port} in ${file} stays the main worktree's` });
-      templates.set(keyOf(variable), `{{${own}}}`);
-    }
-  }
-  for (const server of servers) {
-    const published = publishedAs(compose, server.port);
-    let known = portOf(server, ports, environment) ?? published?.variable ?? null;
-    if (known === null && published === undefined) known = addServer(server, ports, taken, environment);
-    if (known !== null) notes.push(...serverNotes(server, known, environment));
-    if (known !== null && server.variable !== null && server.folder === '' && server.variable !== known && !taken.has(server.variable)) {
-      taken.add(server.variable);
-      env.push(finding('env', server.variable, `{{${known}}}`, `what ${server.title} reads`));
-    }
-  }
+  const search: Search = { environment, compose, ports: [], env: [], notes: [], templates: new Map(), taken: new Set() };
+  for (const variable of environment.variables) lookAtVariable(variable, search);
+  for (const server of servers) lookAtServer(server, search);
+  const { ports, env, notes, templates } = search;
   ports.push(...fromAddresses(environment, ports, compose));
   return {
     found: [...ports.map(asFinding), ...env],
     notes,
     templateFor: (variable) => templates.get(keyOf(variable)) ?? null,
   };
+}
+
+function lookAtVariable(variable: Variable, { compose, ports, env, notes, templates, taken }: Search): void {
+  const port = ownPort(variable);
+  if (port === null) {
+    env.push(...connectionPort(variable, compose));
+    return;
+  }
+  const { name, file } = variable;
+  const isRoot = folderOf(file) === '';
+  const put = (template: string) => templates.set(keyOf(variable), template);
+  const published = publishedAs(compose, port);
+  const known = ports.find(({ base }) => base === port);
+  if (published?.variable === name) put(`{{${name}}}`);
+  else if (published?.envFile && published.target === port)
+    notes.push(
+      `${name} in ${file} is also the port inside the container of ${published.service}, so it stays; Compose publishes another one.`,
+    );
+  else if (published !== undefined) {
+    put(portTemplate(published));
+    if (isRoot) env.push(finding('env', name, portTemplate(published), `the port that Compose publishes ${published.service} on`));
+  } else if (known !== undefined) {
+    put(`{{${known.name}}}`);
+    if (known.name !== name && isRoot) env.push(finding('env', name, `{{${known.name}}}`, `the same port as ${known.name}`));
+  } else {
+    const own = isRoot ? name : nestedName(name, file, taken);
+    taken.add(own);
+    ports.push({ name: own, base: port, export: own === name, why: `${port} in ${file} stays the main worktree's` });
+    put(`{{${own}}}`);
+  }
+}
+
+function lookAtServer(server: DevServer, search: Search): void {
+  const { environment, compose, ports, env, notes, taken } = search;
+  const { variable, title, port } = server;
+  const published = publishedAs(compose, port);
+  const known =
+    portOf(server, ports, environment) ?? (published === undefined ? addServer(server, ports, taken, environment) : published.variable);
+  const isRead = variable !== null && server.folder === '' && !taken.has(variable);
+  if (known !== null) notes.push(...serverNotes(server, known, environment));
+  if (!isRead || variable === known) return;
+  if (known !== null) env.push(finding('env', variable, `{{${known}}}`, `what ${title} reads`));
+  else if (published !== undefined && !published.envFile)
+    env.push(finding('env', variable, portTemplate(published), `what ${title} reads where Compose does not start it`));
+  taken.add(variable);
 }
 
 /** The port that a server takes: what its variable says where it reads one that is set, else its own. */
@@ -91,11 +112,11 @@ function ownPort({ name, value }: Variable): number | null {
 }
 
 /** The port of a server that the worktree's Compose project publishes elsewhere. */
-function connectionPort({ name, value, file }: Variable, compose: ComposeUse | null): Finding | null {
-  if (!/PORT$/.test(name) || !/^\d{2,5}$/.test(value) || folderOf(file) !== '') return null;
+function connectionPort({ name, value, file }: Variable, compose: ComposeUse | null): Finding[] {
+  if (!/PORT$/.test(name) || !/^\d{2,5}$/.test(value) || folderOf(file) !== '') return [];
   const published = publishedAs(compose, Number(value));
-  if (published === undefined || published.variable === name) return null;
-  return finding('env', name, portTemplate(published), `the port that Compose publishes ${published.service} on`);
+  if (published === undefined || published.variable === name) return [];
+  return [finding('env', name, portTemplate(published), `the port that Compose publishes ${published.service} on`)];
 }
 
 /** `PORT` of apps/api is `API_PORT`; another name is its own. */

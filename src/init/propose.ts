@@ -13,7 +13,7 @@ import { engineOfCode, partDatabases } from './parts.ts';
 import { basesApart, portFindings } from './ports.ts';
 import { redisFindings } from './redis.ts';
 import { sharingFindings } from './sharing.ts';
-import { sqliteFindings } from './sqlite.ts';
+import { hasFileDatabase, sqliteFindings } from './sqlite.ts';
 import { derivedByTests, literalNotes, testNotes } from './tests.ts';
 
 /** A config, line by line, each with its reason. */
@@ -41,10 +41,14 @@ export function propose(look: Look): Proposal {
   const sharing = sharingFindings(look, environment, compose);
   const installs = installFindings(look);
   const databases = [...urls.found, ...parts.found, ...sqlite.found].filter(isMigrated).map(({ name }) => name);
-  const inFile = sqlite.found.some(({ section }) => section === 'files');
+  const inFile = sqlite.found.some(({ section }) => section === 'files') || hasFileDatabase(look, environment.values);
   const inCompose = [...urls.databases, ...parts.databases].some(({ resource }) => resource === null);
   const steps = new Set(installs.found.map(({ name }) => name));
-  const migrations = migrationFindings(look, { databases: [...databases, ...(inCompose ? [PROJECT] : [])], inFile }, steps);
+  const migrations = migrationFindings(
+    look,
+    { databases: [...databases, ...(inCompose ? [PROJECT] : [])], inFile, shared: urls.shared || parts.shared },
+    steps,
+  );
   const starts = inCompose && migrations.found.length > 0 && (compose?.stores.length ?? 0) > 0;
   const composed = composeFindings(look, compose, starts);
   const all = together(ports, composed, urls, parts, sqlite, redis, sharing);

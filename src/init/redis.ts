@@ -2,8 +2,9 @@ import { Failure } from '../outcome.ts';
 import { isOnThisMachine, parseAddress } from '../resources/address.ts';
 import { REDIS_PORT, type RedisAddress, redisAddress } from '../resources/redis/url.ts';
 import type { CodeDefault } from './code-defaults.ts';
-import { publishedAs } from './compose.ts';
-import { type DatabaseInput, freeName, fromFile, testName } from './databases.ts';
+import { movedUrl, publishedAs } from './compose.ts';
+import { type DatabaseInput, freeName, fromFile, portNote, testName } from './databases.ts';
+import type { Variable } from './env-files.ts';
 import { type Findings, finding, nothing } from './findings.ts';
 import { folderOf, type Look } from './look.ts';
 
@@ -19,7 +20,11 @@ export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
   const result: RedisFindings = { ...nothing(), inside: [] };
   const taken = new Set<string>();
   const seen = new Map<string, string>();
-  for (const variable of [...environment.variables, ...environment.testVariables]) {
+  const set = new Set(environment.variables.map(({ name }) => name));
+  const fromCode = defaults.flatMap(({ name, value, file }): Variable[] =>
+    value === null || set.has(name) ? [] : [{ name, value, file }],
+  );
+  for (const variable of [...environment.variables, ...fromCode, ...environment.testVariables]) {
     const { name, value, file } = variable;
     if (!/^(rediss?|valkeys?):\/\//.test(value)) continue;
     const address = addressOf(value, name);
@@ -30,7 +35,18 @@ export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
       else result.notes.push(`${name} in ${file} names a Redis that is not on this machine (${address.server}): all worktrees share it.`);
       continue;
     }
-    if (publishedAs(compose, address.port) !== undefined) continue;
+    const code = fromCode.includes(variable);
+    const published = publishedAs(compose, address.port);
+    if (published !== undefined) {
+      const moved = movedUrl(value, published);
+      if (moved === null) result.notes.push(portNote(name, file, published.host));
+      else if (code && address.password === '')
+        result.found.push(
+          finding('env', name, moved, `the default of ${file}, at the port that Compose publishes ${published.service} on`),
+        );
+      continue;
+    }
+    if (code && address.password !== '') continue;
     const key = `${address.server}/${address.index}`;
     const known = seen.get(key);
     if (known !== undefined) continue;
@@ -38,9 +54,9 @@ export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
     const resource = freeName(ofTests ? testName(name) : name, file, taken);
     taken.add(resource);
     seen.set(key, resource);
-    const elsewhere = ofTests || folderOf(file) !== '';
+    const elsewhere = code || ofTests || folderOf(file) !== '';
     const options = {
-      ...(elsewhere && { from: fromFile(file, name) }),
+      ...(elsewhere && { from: code ? value : fromFile(file, name) }),
       ...(resource !== name && { export: false }),
     };
     const followers = environment.variables

@@ -1,7 +1,7 @@
 import type { CodeDefault } from './code-defaults.ts';
 import type { Environment, Variable } from './env-files.ts';
 import { type Findings, finding, nothing } from './findings.ts';
-import { folderOf, type Look, literalPath } from './look.ts';
+import { folderOf, type Look, literalPath, textOf } from './look.ts';
 
 const FILE = /\.(sqlite3?|db3?)$/i;
 
@@ -41,4 +41,15 @@ function sqlitePath(name: string, value: string): string | null {
     return FILE.test(value) && /DB|DATABASE|SQLITE/.test(name) && !/^[a-z][a-z0-9+.-]*:|[$<{]/i.test(value) ? value : null;
   }
   return scheme === 'file:' && !/DB|DATABASE|SQLITE|URL/.test(name) ? null : rest;
+}
+
+/** Whether the app's own config puts its database into a file of the worktree. */
+export function hasFileDatabase(look: Look, values: Record<string, string>): boolean {
+  const [rails = ''] = textOf(look, 'config/database.yml').split(/^production:/m);
+  const django = [...look.texts].filter(([file]) => /(^|\/)settings(\/[^/]+)?\.py$/.test(file)).map(([, text]) => text);
+  return (
+    (/adapter:\s*sqlite3/.test(rails) && !/adapter:\s*(postgresql|mysql2|trilogy)/.test(rails)) ||
+    values.DB_CONNECTION === 'sqlite' ||
+    (django.some((text) => /backends\.sqlite3/.test(text)) && !django.some((text) => /backends\.(postgresql|mysql)/.test(text)))
+  );
 }

@@ -204,6 +204,33 @@ describe('compose files', () => {
     });
   });
 
+  test('what code takes by default goes to the main worktree’s: it is said again with the port of Compose', async () => {
+    const tracked = {
+      'compose.yaml': compose('5432:5432'),
+      'manage.py': 'import django',
+      'site/settings.py': 'dj_database_url.config(default="postgres://saleor:saleor@localhost:5432/saleor")',
+      'uv.lock': '',
+    };
+    expect((await proposed({ tracked })).lines).toMatchObject({
+      'env.DATABASE_URL': 'postgres://saleor:saleor@localhost:{{resources.COMPOSE_PROJECT_NAME.db_5432}}/saleor',
+      'steps.migrate': { needs: ['python', 'COMPOSE_PROJECT_NAME'] },
+    });
+  });
+
+  test.each([
+    ['DATABASE_URL=postgres://me@localhost/shop\n', 'DATABASE_URL in .env does not say its port'],
+    ['DB_HOST=localhost\nDB_USER=me\nDB_NAME=shop\nDB_CONNECTION=pgsql\n', 'no variable says the port'],
+    ['DATABASE_URL=postgres://me@db.example.com/shop\n', 'not on this machine'],
+  ])('a database that stays shared is never migrated: %j', async (env, said) => {
+    const { lines, notes } = await proposed({
+      tracked: { 'compose.yaml': compose('5432:5432'), 'package.json': json({ scripts: { migrate: 'node migrate.js' } }) },
+      ignored: { '.env': env, 'other.sqlite3': '' },
+    });
+    expect(lines['steps.migrate']).toBeUndefined();
+    expect(notes).toContain(said);
+    expect(notes).toContain('`npm run migrate` is left out');
+  });
+
   test('a port that is a variable is that variable’s', async () => {
     const { lines } = await proposed({ tracked: { 'compose.yaml': compose('"${PG_PORT:-5433}:5432"') } });
     expect(lines).toMatchObject({ 'resources.PG_PORT': 5433 });
