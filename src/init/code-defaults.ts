@@ -51,7 +51,7 @@ export function codeDefaults(look: Look): CodeDefault[] {
   const found = new Map<string, CodeDefault>();
   for (const [file, whole] of look.texts) {
     const [text = ''] = whole.split(/^production:/m);
-    if (!look.files.has(file) || !/(^|\/)(config\/|settings|application)|schema\.prisma$/.test(file) || /compose/.test(file)) continue;
+    if (!/(^|\/)(config\/|settings|application)|schema\.prisma$/.test(file) || /compose/.test(file)) continue;
     // What only production or tests read says nothing of development.
     if (/(^|\/)(prod|production|test|runtime)[^/]*$|[-_.](prod|production|test)\b/.test(file)) continue;
     for (const { files, read } of READERS) {

@@ -157,7 +157,7 @@ export function portNote(name: string, file: string, port: number): string {
 }
 
 /** Which engine a URL is of; null when it is none. */
-export function engineOf(value: string, ecto: EngineName = 'postgres'): EngineName | null {
+function engineOf(value: string, ecto: EngineName = 'postgres'): EngineName | null {
   if (/^ecto:/.test(value)) return ecto;
   for (const engine of ['postgres', 'mysql'] as const) if (ENGINES[engine].url.test(value)) return engine;
   return null;

@@ -86,7 +86,7 @@ export function isMap(value: unknown): value is Record<string, unknown> {
 }
 
 /** The entries of a map that are texts. */
-export function strings(value: unknown): Record<string, string> {
+function strings(value: unknown): Record<string, string> {
   if (!isMap(value)) return {};
   return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }

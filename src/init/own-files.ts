@@ -25,7 +25,7 @@ export function ownFileFindings(look: Look): Findings {
   const included = textOf(look, '.worktreeinclude');
   const groups = new Map<string, { files: string[]; why: string }>();
   for (const file of [...look.ignored].sort()) {
-    const kind = NEEDED.find(({ files }) => files.test(file));
+    const kind = NEEDED.find(({ files }) => files.test(file)) ?? madeFromSample(look, file);
     if (kind === undefined || /(^|\/)(node_modules|vendor|\.venv|dist|build|target)\//.test(file) || file.endsWith('/')) continue;
     const ending = file.slice(file.lastIndexOf('.'));
     const key = kind.why.startsWith('a key') ? `${folderOf(file)} ${ending}` : file;
@@ -49,4 +49,18 @@ export function ownFileFindings(look: Look): Findings {
   if (included.trim() !== '')
     result.notes.push('.worktreeinclude is honoured after `files`: what it names and git ignores is copied as well.');
   return result;
+}
+
+/** A file that everybody makes from a sample: `config/database.yml` of `config/database.yml.sample`. */
+function madeFromSample(look: Look, file: string): { files: RegExp; why: string } | undefined {
+  // Env files are merged.
+  if (/(^|\/)\.env[^/]*$/.test(file)) return undefined;
+  const [, start = file, end = ''] = /^(.*?)(\.\w+)?$/s.exec(file) ?? [];
+  const samples = ['example', 'sample', 'dist', 'template'].flatMap((word) => [
+    `${file}.${word}`,
+    `${file}-${word}`,
+    `${start}.${word}${end}`,
+  ]);
+  const sample = samples.find((name) => look.files.has(name));
+  return sample === undefined ? undefined : { files: /^/, why: `made from ${sample} in the main worktree` };
 }

@@ -23,7 +23,7 @@ export interface PartGroup {
 }
 
 /** Groups of variables that say the parts of one connection: `DB_HOST`, `DB_PORT`, `DB_DATABASE` …, `PGHOST` … */
-export function partGroups(names: readonly string[]): PartGroup[] {
+function partGroups(names: readonly string[]): PartGroup[] {
   const groups = new Map<string, PartGroup>();
   for (const part of Object.keys(SUFFIXES) as Part[]) {
     for (const suffix of SUFFIXES[part]) {

@@ -295,6 +295,16 @@ describe('files', () => {
   });
 });
 
+test('a file that everybody makes from a sample is copied, and what it says of databases counts', async () => {
+  const { lines, notes } = await proposed({
+    tracked: { 'config/database.yml.sample': '', Gemfile: 'gem "rails"\n', 'db/schema.rb': '' },
+    ignored: { 'config/database.yml': 'development:\n  adapter: postgresql\n  database: news_dev\n' },
+  });
+  expect(lines).toMatchObject({ 'files.config/database.yml': 'copy' });
+  expect(lines['steps.migrate']).toBeUndefined();
+  expect(notes).toContain('config/database.yml names the database `news_dev`');
+});
+
 describe('steps', () => {
   test.each([
     ['pnpm-lock.yaml', 'install', 'pnpm install --frozen-lockfile --prefer-offline'],
