@@ -77,7 +77,13 @@ function table(node: Node, tag?: string): string {
 
 /** A map with fixed keys (`when`) is explained by its keys. */
 function meaning({ description, properties }: Node): string {
-  const keys = Object.entries(properties ?? {}).map(([key, value]) => `\`${key}\`: ${value.description ?? ''}`);
+  const entries = Object.entries(properties ?? {});
+  const plain = entries.every(([, value]) => value.description === undefined);
+  const keys = plain
+    ? entries.length === 0
+      ? []
+      : [`Keys: ${entries.map(([key]) => `\`${key}\``).join(', ')}.`]
+    : entries.map(([key, value]) => `\`${key}\`: ${value.description ?? ''}`);
   return [description ?? '', ...keys].filter((part) => part !== '').join(' ');
 }
 

@@ -9,7 +9,7 @@ import { remove } from './commands/remove.ts';
 import { run } from './commands/run.ts';
 import { status } from './commands/status.ts';
 import { goOn, hook, up } from './commands/up.ts';
-import { errorCode, errorMessage, Failure } from './outcome.ts';
+import { explain, Failure } from './outcome.ts';
 import { visible } from './report/visible.ts';
 import { VERSION } from './version.ts';
 
@@ -24,6 +24,7 @@ const EXAMPLES: Record<string, string> = {
   env: '$ eval "$(git coppice env)"\n  $ git coppice env --json',
   run: '$ git coppice run -- npm run dev',
   logs: '$ git coppice logs install',
+  doctor: '$ git coppice doctor\n  $ git coppice doctor --json | jq ".results[] | select(.level == \\"problem\\")"',
   check: '$ npx coppice check              in CI: judges the file, never the machine',
 };
 
@@ -94,7 +95,7 @@ async function parse(argv: string[]): Promise<number> {
     .option('--dry-run', 'say what would be given back, and change nothing')
     .option('--all', 'in every repository known on this machine')
     .option('--merged', 'also name worktrees whose branch is merged')
-    .option('--forget <repository>', 'give up a repository that is gone for good')
+    .option('--forget <name>', 'give up a repository, or a Compose project, that is gone for good')
     .addOption(new Option('--expired', 'only what `keep:` no longer keeps').hideHelp())
     .action((options) => end(gc(options)));
   verb('status', 'every worktree: state, slot, URL, databases, what listens, how long its set-up took')
@@ -112,6 +113,10 @@ async function parse(argv: string[]): Promise<number> {
     .option('-f, --follow', 'go on printing what is added')
     .option('--worktree <worktree>', 'of another worktree')
     .action((step, options) => end(logs(step, options)));
+  verb('doctor', 'what is wrong on this machine, each with what mends it')
+    .option('--fix', 'mend what needs no question')
+    .option('--json', 'as JSON on stdout')
+    .action((options) => end(import('./commands/doctor.ts').then(({ doctor }) => doctor(options))));
   verb('check [folder]', 'judge worktree.config.yaml, for CI and editors')
     .option('--json', 'as JSON on stdout')
     .action((folder, options) => end(check(folder, options)));
@@ -123,21 +128,6 @@ async function parse(argv: string[]): Promise<number> {
     return error.exitCode === 0 ? 0 : 2;
   }
   return code;
-}
-
-/** What the machine refuses is said in a sentence; anything else is a bug, and its stack is what mends it. */
-function explain(error: unknown): string {
-  const why = {
-    ENOSPC: 'the disk is full',
-    EDQUOT: 'the quota is used up',
-    EROFS: 'the disk is read-only',
-    EACCES: 'no permission',
-    EPERM: 'no permission',
-  };
-  const code = errorCode(error);
-  if (code !== undefined && code in why)
-    return `coppice: ${why[code as keyof typeof why]} (${errorMessage(error)}). When that is mended, \`git coppice up\` goes on.`;
-  return `coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}`;
 }
 
 // A terminal that was closed takes no more words; what was begun is still brought to its end.
@@ -152,8 +142,7 @@ main(process.argv.slice(2)).then(
     if (process.argv[2] === 'hook') process.exit();
   },
   (error: unknown) => {
-    if (error instanceof Failure) process.stderr.write(`${error.message.split('\n').map(visible).join('\n')}\n`);
-    else process.stderr.write(`${explain(error).split('\n').map(visible).join('\n')}\n`);
+    process.stderr.write(`${explain(error).split('\n').map(visible).join('\n')}\n`);
     process.exitCode = error instanceof Failure ? error.exitCode : 1;
   },
 );

@@ -26,3 +26,20 @@ export function errorCode(error: unknown): string | undefined {
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What the machine refuses is said in a sentence; anything else is a bug, and its stack is what mends it. */
+export function explain(error: unknown): string {
+  const why = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the quota is used up',
+    EROFS: 'the disk is read-only',
+    EACCES: 'no permission',
+    EPERM: 'no permission',
+  };
+  if (error instanceof Failure) return error.message;
+  const code = errorCode(error);
+  if (code === 'ENOENT' && errorMessage(error).includes('uv_cwd')) return 'coppice: the folder that this was called in is gone.';
+  if (code !== undefined && code in why)
+    return `coppice: ${why[code as keyof typeof why]} (${errorMessage(error)}). When that is mended, \`git coppice up\` goes on.`;
+  return `coppice failed in a way that it should not: ${error instanceof Error ? error.stack : errorMessage(error)}`;
+}

@@ -43,6 +43,7 @@ export interface SetUpResult {
   joined: boolean;
   /** The steps that failed, by name. */
   failed: string[];
+  url: string | null;
 }
 
 /** The worktree with its record in the ledger. */
@@ -78,7 +79,10 @@ export async function requireConfig(root: string, main: string | null): Promise<
 export async function setUp(config: Config, place: Place, worktree: LinkedWorktree, options: SetUpOptions): Promise<SetUpResult> {
   const registered = register(place, worktree.adminDir);
   const owned = await ownOrJoin(registered.folder, options);
-  if ('joined' in owned) return { state: owned.joined, joined: true, failed: failedSteps(readJournal(registered.folder)) };
+  if ('joined' in owned) {
+    const record = readJournal(registered.folder);
+    return { state: owned.joined, joined: true, failed: failedSteps(record), url: record?.url ?? null };
+  }
   return carryOut({ ...registered, config, place, worktree, options }, owned.held, 'all');
 }
 
@@ -128,7 +132,7 @@ async function carryOut(
       detach(worktree.path, end.goOn, ownership);
       handedOver = true;
     }
-    return { state: end.state, joined: false, failed: failedSteps(journal.record) };
+    return { state: end.state, joined: false, failed: failedSteps(journal.record), url: journal.record.url };
   } catch (error) {
     if (error instanceof Failure && part === 'all') recordEnd(journal, 'failed', start);
     throw error;
@@ -163,6 +167,7 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
   const { project, keepMs, teardown } = plan;
   const { url } = plan.known(world.resolved);
   journal.append({ event: 'plan', project, url, keepMs, teardown, steps: plan.steps.map(({ name }) => name) });
+  report.expect(namesOf(plan));
   report.title(`coppice  ${worktree.branch ?? plan.slug}  slot ${plan.slot.slot}`);
   const { step, force = false } = options;
   const ok = await applyPlan(plan, world, { part: options.background ? 'files' : 'all', force, ...(step === undefined ? {} : { step }) });
@@ -183,6 +188,11 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
   if (ok) report.text(`ready in ${duration(Date.now() - start)}${journal.record.url === null ? '' : `  ${journal.record.url}`}`);
   const left = plan.steps.some(({ spec, done }) => spec.background && (!done || force));
   return { state: signal.aborted ? 'interrupted' : end, goOn: ok && left && step === undefined && !signal.aborted ? 'background' : null };
+}
+
+/** What a plan's lines begin with. */
+export function namesOf({ resources, copied, rendered, steps }: Plan): string[] {
+  return [...[...resources, ...steps].map(({ name }) => name), ...[...copied, ...rendered].map((file) => file.path)];
 }
 
 async function backgroundSteps(session: Session): Promise<SessionEnd> {

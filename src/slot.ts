@@ -89,6 +89,11 @@ export function proposeSlot({ state, commonDir, repository, branch, config }: Om
   throw new Failure('No slot is left.');
 }
 
+/** The ports of a slot that a worktree has, with what the config has gained since where it would be placed. */
+export function portsAt({ slot, ports }: Slot, config: Config): Slot {
+  return { slot, ports: { ...portsOf(portWishes(config), slot), ...ports } };
+}
+
 /** The worktree has its slot; a port that the config has gained since is placed at it, or at the next place that is free. */
 async function keepSlot(
   { state, listening }: SlotInput,
@@ -114,6 +119,13 @@ async function keepSlot(
     }
     ports[wish.name] = wish.base + place * wish.step;
   }
+  const kept = new Set(Object.values(ports));
+  const dropped = Object.values(had.ports).filter((port) => !kept.has(port) && journal.record.claims.includes(`port-${port}`));
+  giveBack(
+    dropped.map((port) => `port-${port}`),
+    journal,
+    claims,
+  );
   if (JSON.stringify(ports) !== JSON.stringify(had.ports)) journal.append({ event: 'slot', slot: had.slot, ports });
   return { slot: had.slot, ports };
 }

@@ -7,7 +7,7 @@ import type { ResourceRecord } from './ledger/record.ts';
 import { stateFolder } from './ledger/repositories.ts';
 import { Failure } from './outcome.ts';
 import type { Reporter } from './report/reporter.ts';
-import type { ResourceType } from './resources/resource.ts';
+import type { DestroyEffects, ResourceType } from './resources/resource.ts';
 import { resourceType } from './resources/table.ts';
 import { giveBack } from './slot.ts';
 import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
@@ -78,60 +78,93 @@ export interface DestroyWorld {
 export async function destroyResources(world: DestroyWorld, keepsData = false): Promise<boolean> {
   const { journal, report, types = resourceType } = world;
   let whole = true;
+  report.expect([...journal.record.left.map(({ name }) => name), ...Object.keys(journal.record.resources)]);
   for (const left of [...journal.record.left].reverse()) {
     if (keepsData && types(left.type).outside === 'data') whole = false;
-    else if (await destroyed(left.name, left, world)) {
-      const rest = journal.record.left.filter(({ made }) => made !== left.made);
-      journal.append({ event: 'left', left: rest });
-      report.done(left.name, `${describe(left)} destroyed`);
-    } else whole = false;
+    else {
+      const end = await take(left.name, left, world);
+      if (end === 'kept') whole = false;
+      else {
+        journal.append({ event: 'left', left: journal.record.left.filter(({ made }) => made !== left.made) });
+        if (end === 'done') report.done(left.name, `${describe(left)} destroyed`);
+      }
+    }
   }
   for (const [name, resource] of Object.entries(journal.record.resources).reverse()) {
     if (resource.state === 'destroyed') continue;
     if (keepsData && types(resource.type).outside === 'data') {
       whole = false;
-      if (resource.state !== 'stopped' && types(resource.type).stop && (await destroyed(name, resource, world, 'stop')))
+      if (resource.state !== 'stopped' && types(resource.type).stop && (await take(name, resource, world, 'stop')) !== 'kept')
         journal.append({ event: 'resource', name, resource: { ...resource, state: 'stopped' } });
       continue;
     }
-    if (!(await destroyed(name, resource, world))) {
+    const end = await take(name, resource, world);
+    if (end === 'kept') {
       whole = false;
       continue;
     }
     journal.append({ event: 'resource', name, resource: { ...resource, state: 'destroyed' } });
-    report.done(name, `${describe(resource)} ${resource.type === 'port' ? 'given back' : 'destroyed'}`);
+    if (end === 'done') report.done(name, `${describe(resource)} ${resource.type === 'port' ? 'given back' : 'destroyed'}`);
   }
   return whole;
 }
 
-async function destroyed(
+/** @returns `nothing` when it was never made; `kept` when it could not be done, which was said */
+async function take(
   name: string,
   { type, made }: ResourceRecord,
   world: DestroyWorld,
   how: 'stop' | 'destroy' = 'destroy',
-): Promise<boolean> {
-  const { journal, worktreePath, folder, claims, report, signal, isTracked = () => false, types = resourceType } = world;
-  if (isTracked(made.path ?? '')) return true;
-  const { record } = journal;
-  const facts = { ...record, slot: record.slot ?? 0, main: null };
-  const effects = {
-    worktreePath,
-    worktreeId: journal.record.id,
-    stateFolder: stateFolder(folder),
-    signal,
-    environment: () => commandEnvironment(facts, {}),
-    holds: (claim: string) => claims.holds(claim),
-    release: (claim: string) => giveBack([claim], journal, claims),
-  };
+): Promise<'done' | 'nothing' | 'kept'> {
+  const { report, isTracked = () => false, types = resourceType } = world;
+  if (isTracked(made.path ?? '')) return 'nothing';
   try {
-    await types(type)[how]?.(made, effects);
-    return true;
+    return (await types(type)[how]?.(made, effectsOf(world))) ?? 'done';
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     report.fail(name, error.message);
     if (error.output !== '') report.text(error.output);
-    return false;
+    return 'kept';
   }
+}
+
+function effectsOf({ journal, worktreePath, folder, claims, signal }: DestroyWorld): DestroyEffects {
+  const { record } = journal;
+  const facts = { ...record, slot: record.slot ?? 0, main: null };
+  return {
+    worktreePath,
+    worktreeId: record.id,
+    stateFolder: stateFolder(folder),
+    signal,
+    environment: () => commandEnvironment(facts, {}),
+    holds: (claim) => claims.holds(claim),
+    release: (claim) => giveBack([claim], journal, claims),
+  };
+}
+
+/** Whether a person who gives up what is called this means a resource: its own name, or what it is called when it goes. */
+export function isCalled({ type, made, state }: ResourceRecord, name: string, types: TypeLookup = resourceType): boolean {
+  return state !== 'destroyed' && [types(type).nameOf?.(made), made.shown].includes(name);
+}
+
+/** Gives up what is called this and is out of reach for good. @throws {Failure} when it is within reach */
+export async function forgetResources(world: DestroyWorld, name: string): Promise<void> {
+  const { journal, report, types = resourceType } = world;
+  const forget = async (resource: ResourceRecord) =>
+    (await types(resource.type).forget?.(resource.made, effectsOf(world))) ??
+    'It was not touched: if it is still there, remove it by hand.';
+  const lines = new Set<string>();
+  for (const left of journal.record.left.filter((resource) => isCalled(resource, name, types))) {
+    lines.add(await forget(left));
+    journal.append({ event: 'left', left: journal.record.left.filter((other) => other !== left) });
+  }
+  for (const [key, resource] of Object.entries(journal.record.resources)) {
+    if (!isCalled(resource, name, types)) continue;
+    lines.add(await forget(resource));
+    journal.append({ event: 'resource', name: key, resource: { ...resource, state: 'destroyed' } });
+  }
+  report.done(name, 'forgotten');
+  for (const line of lines) report.text(line);
 }
 
 /** What a resource is called when it goes. */

@@ -11,6 +11,7 @@ import type { StateDir } from './ledger/state-dir.ts';
 import { errorCode } from './outcome.ts';
 import type { Reporter } from './report/reporter.ts';
 import { resourceType } from './resources/table.ts';
+import { endLeftover } from './steps/process-group.ts';
 import { destroyResources, releaseAll, releasePlace, type TypeLookup } from './take-down.ts';
 
 /** A worktree that the ledger knows and git does not have any more. */
@@ -99,6 +100,8 @@ export async function destroyVanished(where: Where, id: string, options: Destroy
   try {
     if (stillThere(where, id)) return 'busy';
     journal.append({ event: 'gone', at: journal.record.goneAt ?? new Date().toISOString() });
+    // A step of a set-up that was killed may still run.
+    for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
     const claims = claimsOf(where.state, folder, id, { path: journal.record.path, repository: where.repository });
     if (!(await destroyResources({ journal, worktreePath: null, folder, claims, report, signal, types }, keepsData))) {
       releasePlace(journal, claims);

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { readWorktreeId } from '../git/identity.ts';
 import { readIfThere } from '../ledger/document.ts';
-import { Failure } from '../outcome.ts';
+import { errorCode, Failure } from '../outcome.ts';
 import type { Plan, PlannedStep } from '../plan/plan.ts';
 import { resourceType } from '../resources/table.ts';
 import { runGraph, type Task } from '../steps/graph.ts';
@@ -44,13 +44,14 @@ export async function applyPlan(plan: Plan, world: World, options: ApplyOptions)
   ];
   const ends = await runGraph(tasks.map((task) => guarded(task, world)));
   report.close();
+  const failed = [...ends].flatMap(([id, end]) => (end === 'failed' ? [labelOf(id)] : []));
   for (const { name } of steps) {
     const end = ends.get(`step ${name}`);
     if (end === 'waiting') {
       // What it did stays done.
       if (world.journal.record.steps[name]?.state === 'ok') continue;
       recordStep(world, name, { state: 'waiting', key: '', ms: null, process: null });
-      report.same(name, 'not run: something that it needs failed');
+      report.same(name, `not run: ${[...new Set(failed)].join(', ')} failed`);
     }
   }
   return [...ends.values()].every((end) => end === 'done');
@@ -58,6 +59,10 @@ export async function applyPlan(plan: Plan, world: World, options: ApplyOptions)
 
 /** What a user knows these tasks as. */
 const LABELS: Record<string, string> = { copied: 'files', rendered: 'files' };
+
+function labelOf(id: string): string {
+  return LABELS[id] ?? id.replace(/^(resource|start|step) /, '');
+}
 
 /** An expected failure of a task is said and fails the task; anything else is a bug and is thrown. */
 function guarded(task: Task, world: World): Task {
@@ -68,14 +73,26 @@ function guarded(task: Task, world: World): Task {
       try {
         stillOurs(world);
         return await task.run();
-      } catch (error) {
+      } catch (thrown) {
+        const error = explained(thrown, world);
         if (!(error instanceof Failure)) throw error;
-        report.fail(LABELS[task.id] ?? task.id.replace(/^(resource|start|step) /, ''), error.message);
+        report.fail(labelOf(task.id), error.message);
         if (error.output !== '') report.text(error.output);
         return false;
       }
     },
   };
+}
+
+/** What the disk refuses because the worktree went away under it is that, not a bug. */
+function explained(error: unknown, world: World): unknown {
+  if (error instanceof Failure || errorCode(error) === undefined) return error;
+  try {
+    stillOurs(world);
+    return error;
+  } catch (gone) {
+    return gone;
+  }
 }
 
 /** A worktree removed meanwhile may have another at its path already, in which nothing of this one's has a place. */

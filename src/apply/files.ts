@@ -4,6 +4,7 @@ import { excludePaths, trackedPaths } from '../files/exclude.ts';
 import { removeLeftovers } from '../files/inside.ts';
 import { findShared } from '../files/isolation.ts';
 import { placeFile } from '../files/place.ts';
+import { type FileTask, isCopied } from '../files/sources.ts';
 import type { Plan, PlannedFile } from '../plan/plan.ts';
 import type { CarryRule } from '../resources/resource.ts';
 import type { Task } from '../steps/graph.ts';
@@ -32,22 +33,8 @@ export async function fileTasks(plan: Plan, world: World): Promise<Task[]> {
         const { rendered, variables, carry, url } = plan.values(world.resolved);
         if (url !== world.journal.record.url) world.journal.append({ event: 'url', url });
         await place(rendered, carry);
-        const files = [
-          ...envFiles,
-          ...rendered.filter(({ spec }) => spec.action !== 'template').map((file) => file.path),
-          ...rootEnvFiles(worktreePath),
-          ...plan.copied.map((file) => file.path).filter((name) => path.basename(name).startsWith('.env')),
-        ];
-        warnings.push(
-          ...findShared({
-            worktree: worktreePath,
-            files,
-            variables,
-            carry,
-            mainPath: world.mainPath,
-            shared: world.shared,
-          }),
-        );
+        const files = envFilesIn(worktreePath, envFiles, [...plan.copied, ...rendered]);
+        warnings.push(...findShared({ worktree: worktreePath, files, variables, carry, mainPath: world.mainPath, shared: world.shared }));
         const own = owned.filter((name) => !ownedTracked?.isTracked(name));
         const later = own.flatMap((name) => [`${name}-wal`, `${name}-shm`, `${name}-journal`]);
         const shown = await excludePaths(world.commonDir, worktreePath, [...outputs.filter((name) => !ignored.has(name)), ...own], later);
@@ -95,6 +82,10 @@ async function placeOne(
   }
 }
 
-function rootEnvFiles(worktree: string): string[] {
-  return fs.readdirSync(worktree).filter((name) => name.startsWith('.env'));
+/** The env files of a worktree: those that git knows, those that a plan puts there, and what lies at its root. */
+export function envFilesIn(worktree: string, tracked: readonly string[], planned: readonly FileTask[]): string[] {
+  const written = planned.filter(({ path: name, spec }) =>
+    isCopied(spec) ? path.basename(name).startsWith('.env') : spec.action !== 'template',
+  );
+  return [...tracked, ...written.map((file) => file.path), ...fs.readdirSync(worktree).filter((name) => name.startsWith('.env'))];
 }

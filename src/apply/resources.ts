@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { keep } from '../git/kept.ts';
+import { reserveBase } from '../ledger/claims.ts';
 import { isSameThing } from '../ledger/record.ts';
+import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import type { Plan, PlannedResource } from '../plan/plan.ts';
 import type { ResolvedResource, ResourceEffects } from '../resources/resource.ts';
@@ -8,6 +10,7 @@ import { resourceType } from '../resources/table.ts';
 import { giveBack } from '../slot.ts';
 import { commandEnvironment } from '../steps/environment.ts';
 import type { Task } from '../steps/graph.ts';
+import { recordStep } from './steps.ts';
 import type { World } from './world.ts';
 
 export function resourceTask(resource: PlannedResource, plan: Plan, world: World): Task {
@@ -32,6 +35,8 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
     return true;
   }
   journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'creating', made: resolved.made } });
+  // Written down before it is made: what is killed in between runs them next time.
+  if (type.filledBySteps) forgetFilling(name, plan, world);
   if (spec.type !== 'port') journal.sync();
   const start = Date.now();
   const created = await type.create(spec, resolved, effects);
@@ -42,6 +47,13 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
   if (type.filledBySteps) world.fresh.add(name);
   report.done(name, created.detail, spec.type === 'port' ? undefined : Date.now() - start);
   return true;
+}
+
+/** The steps that fill a resource which is made again are not done any more. */
+function forgetFilling(resource: string, plan: Plan, world: World): void {
+  for (const { name, done, fills } of plan.steps)
+    if (done && fills.includes(resource) && world.journal.record.steps[name]?.key !== '')
+      recordStep(world, name, { state: 'waiting', key: '', ms: null, process: null });
 }
 
 /** What is to run before the steps, and reads the env files as it starts. */
@@ -73,6 +85,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     worktreePath,
     mainPath: mainPath ?? worktreePath,
     worktreeId: journal.record.id,
+    slot: facts.slot,
     signal,
     log: path.join(logs, `${name}.log`),
     stateFolder,
@@ -91,6 +104,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
       return false;
     },
     release: (claim) => giveBack([claim], journal, claims),
+    keepForMain: (port) => reserveBase(openStateDir(), port, journal.record.repository),
     say: (text) => report.warn(text),
   };
 }

@@ -1,13 +1,14 @@
 import fs from 'node:fs';
+import { forget } from '../forget.ts';
 import { mergedBranches } from '../git/merged.ts';
 import { findPlace, openRepository } from '../git/worktrees.ts';
 import { type KnownRepository, knownRepositories, readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
-import { errorMessage, Failure } from '../outcome.ts';
+import { errorMessage, explain } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { resourceType } from '../resources/table.ts';
 import { describe } from '../take-down.ts';
-import { destroyVanished, findVanished, forgetRepository, type Vanished } from '../vanished.ts';
+import { destroyVanished, findVanished, type Vanished } from '../vanished.ts';
 
 export interface GcOptions {
   dryRun?: boolean;
@@ -75,24 +76,47 @@ async function collect(
     return { ok: false, found: 0 };
   }
   let ok = true;
-  for (const { id: worktree, record, keptUntil } of vanished) {
-    const outside = Object.values(record.resources).filter(
-      ({ type, state }) => state !== 'destroyed' && resourceType(type).outside !== 'nothing',
-    );
-    const ports = Object.values(record.ports).filter((port) => record.claims.includes(`port-${port}`));
-    const what = [...ports, ...outside.map(describe)].join(', ');
-    if (options.dryRun) report.same(record.slug, `would give back ${what || 'its slot'}`);
-    else {
-      const keepsData = options.expired === true && keptUntil !== null && keptUntil > Date.now();
-      const end = await destroyVanished(where, worktree, { report: quiet(report), keepsData });
-      if (end === 'done') report.done(record.slug, `gave back ${what || 'its slot'}`);
-      if (end === 'kept' && !keepsData) {
-        report.text(`${record.slug}: kept, and tried again by the next \`git coppice gc\``);
-        ok = false;
-      }
-    }
-  }
+  for (const one of vanished) ok = (options.dryRun ? say(one, report) : await giveBack(where, one, options, report)) && ok;
   return { ok, found: vanished.length };
+}
+
+/** What a worktree that is gone still holds, in words. */
+function holdings({ record }: Vanished): { outside: string[]; all: string } {
+  const outside = [...record.left, ...Object.values(record.resources)]
+    .filter(({ type, state }) => state !== 'destroyed' && resourceType(type).outside !== 'nothing')
+    .map(describe);
+  const ports = Object.values(record.ports).filter((port) => record.claims.includes(`port-${port}`));
+  return { outside, all: [...ports, ...outside].join(', ') || 'its slot' };
+}
+
+function say(vanished: Vanished, report: Reporter): true {
+  report.text(`${vanished.record.slug}: would give back ${holdings(vanished).all}`);
+  return true;
+}
+
+/** @returns false when something that should go is still there */
+async function giveBack(
+  where: Parameters<typeof destroyVanished>[0],
+  vanished: Vanished,
+  options: GcOptions,
+  report: Reporter,
+): Promise<boolean> {
+  const { id, record, keptUntil } = vanished;
+  const keepsData = options.expired === true && keptUntil !== null && keptUntil > Date.now();
+  const { all, outside } = holdings(vanished);
+  let end: 'done' | 'kept' | 'busy';
+  try {
+    end = await destroyVanished(where, id, { report: quiet(report), keepsData });
+  } catch (error) {
+    // Whatever it is, the other worktrees are given back all the same.
+    report.fail(record.slug, explain(error));
+    end = 'kept';
+  }
+  if (end === 'done') report.done(record.slug, `gave back ${all}`);
+  if (end !== 'kept' || keepsData) return true;
+  report.text(`${record.slug}: kept, and tried again by the next \`git coppice gc\``);
+  for (const what of outside) report.text(`    if it is gone for good: git coppice gc --forget '${what}'`);
+  return false;
 }
 
 /** What is given back is said in one line a worktree; what is not, by itself. */
@@ -107,17 +131,4 @@ async function offerMerged(report: Reporter): Promise<void> {
   for (const { branch, path } of repository.linked) {
     if (branch !== null && names.has(branch)) report.text(`${branch} is merged: \`git coppice remove ${path}\``);
   }
-}
-
-async function forget(state: StateDir, folder: string, dryRun: boolean, report: Reporter): Promise<number> {
-  const known = knownRepositories(state).find(({ id, commonDir }) => commonDir === folder || id === folder);
-  if (!known) throw new Failure(`No repository at ${folder} is known. \`coppice gc --all\` lists those that are not there.`, 2);
-  if (fs.existsSync(known.commonDir) && readRepositoryId(known.commonDir) === known.id)
-    throw new Failure(`${known.commonDir} is there. \`coppice gc --forget\` is for repositories that are gone for good.`, 2);
-  if (dryRun) report.same(known.commonDir, 'would be forgotten, and all that its worktrees hold given back');
-  else {
-    if (!(await forgetRepository({ state, commonDir: known.commonDir, repository: known.id }, quiet(report)))) return 1;
-    report.done(known.commonDir, 'forgotten');
-  }
-  return 0;
 }

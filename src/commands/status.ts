@@ -58,7 +58,10 @@ function readStatus(repository: Repository): WorktreeStatus[] {
     return describe(worktree, record, folder === null || record === null ? null : currentOwner(folder));
   });
   const vanished = id === null ? [] : findVanished({ state, commonDir: repository.commonDir, repository: id });
-  return [...living, ...vanished.map(({ record }): WorktreeStatus => ({ ...fromRecord(record), state: 'removed' }))];
+  // Its slot and address may be another worktree's by now.
+  const gone = vanished.map(({ record }): WorktreeStatus => ({ ...fromRecord(record), state: 'removed', slot: null, url: null }));
+  const all = [...living, ...gone];
+  return all.sort((one, other) => (one.slot ?? Number.POSITIVE_INFINITY) - (other.slot ?? Number.POSITIVE_INFINITY));
 }
 
 function describe(worktree: Worktree, record: WorktreeRecord | null, owner: { verb: string } | null): WorktreeStatus {
@@ -95,12 +98,22 @@ function fromRecord(record: WorktreeRecord): WorktreeStatus {
     // A set-up that was killed never wrote its end; whether one runs is told by the owner.
     state: record.state === 'running' ? 'failed' : record.state,
     url: record.state === 'down' ? null : record.url,
-    resources: Object.entries(record.resources).map(([name, { type, state }]) => ({ name, type, state })),
+    resources: [
+      ...Object.entries(record.resources).map(([name, { type, state }]) => ({ name, type, state })),
+      // What the name meant before, and is still there.
+      ...record.left.map(({ name, type }) => ({ name, type, state: 'left' })),
+    ],
     files: Object.entries(record.files).map(([path, { action, state }]) => ({ path, action, state })),
     steps: Object.entries(record.steps).map(([name, { state, ms }]) => ({ name, state, ms })),
-    warnings: record.warnings,
+    warnings: [...record.warnings, ...failedSteps(record)],
     ms: record.ms,
   };
+}
+
+/** A step of a worktree that is ready ran in the background: nobody saw it fail. */
+function failedSteps({ state, steps }: WorktreeRecord): string[] {
+  const failed = Object.entries(steps).filter(([, step]) => step.state === 'failed');
+  return state === 'ready' ? failed.map(([name]) => `the step ${name} failed: \`git coppice logs ${name}\``) : [];
 }
 
 async function table(repository: Repository): Promise<string> {
@@ -111,7 +124,9 @@ async function table(repository: Repository): Promise<string> {
     all.map(async (worktree) => {
       const ports = Object.values(portsOf(repository, worktree));
       const running = (await Promise.all(ports.map(async (port) => ((await listens(port)) ? [port] : [])))).flat();
-      const databases = worktree.resources.filter(({ type, state }) => type !== 'port' && state !== 'destroyed').map(({ name }) => name);
+      const databases = worktree.resources
+        .filter(({ type, state }) => type !== 'port' && state !== 'destroyed')
+        .map(({ name, state }) => (state === 'left' ? `${name} (earlier)` : name));
       return [
         worktree.branch ?? worktree.slug ?? '(detached)',
         worktree.state,
@@ -126,7 +141,7 @@ async function table(repository: Repository): Promise<string> {
       ].map(visible);
     }),
   );
-  const headings = ['BRANCH', 'STATE', 'SLOT', 'URL', 'DATABASES', 'LISTENS', 'TOOK', 'DISK', 'ACTIVE', ''];
+  const headings = ['BRANCH', 'STATE', 'SLOT', 'URL', 'RESOURCES', 'LISTENS', 'TOOK', 'DISK', 'ACTIVE', ''];
   const used = headings.map((_, column) => rows.some((row) => row[column] !== ''));
   const widths = headings.map((heading, column) => Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: string[]) =>

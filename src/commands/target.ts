@@ -15,10 +15,17 @@ export interface Target {
   worktree: Worktree & { adminDir: string };
 }
 
+/** The verbs that work in the worktree's folder. */
+const NEEDS_FOLDER = ['up', 'env', 'run'];
+
 /** The worktree that an argument names (path, branch, slug or folder name), or the one around the current folder. */
 export async function findTarget(argument: string | undefined, verb: string): Promise<Target> {
   const place = await findPlace(process.cwd());
   const worktree = argument === undefined ? place.worktree : named(place, argument);
+  if (worktree?.prunable && NEEDS_FOLDER.includes(verb))
+    throw new Failure(
+      `The folder ${worktree.path} is not there. Moved? \`git worktree repair <new path>\`. Gone? \`git worktree prune\`, then \`git coppice gc\`.`,
+    );
   if (worktree && worktree.path !== place.repository.main && worktree.adminDir !== null)
     return { place, worktree: { ...worktree, adminDir: worktree.adminDir } };
   if (argument !== undefined && samePath(argument, place.repository.main)) throw new Failure(mainSentence(verb), 2);

@@ -7,8 +7,8 @@ import { Failure } from '../outcome.ts';
 import { planOf } from '../plan/gather.ts';
 import { type Plan, resolvedNow } from '../plan/plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { goOn as goOnWith, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
-import { listeningPorts, proposeSlot, proposeSlug } from '../slot.ts';
+import { goOn as goOnWith, namesOf, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
+import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
 import { interruptible } from './interrupt.ts';
 import { configOf, findTarget, recordOf, type Target } from './target.ts';
 
@@ -41,9 +41,9 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
 }
 
 /** The exit code of a set-up; says how to look and how to go on after a failure. */
-function exitCode({ state, joined, failed }: SetUpResult, worktree: Pick<Worktree, 'branch' | 'path'>, report: Reporter): number {
+function exitCode({ state, joined, failed, url }: SetUpResult, worktree: Pick<Worktree, 'branch' | 'path'>, report: Reporter): number {
   if (state === 'ready' || state === 'background') {
-    if (joined) report.text('ready');
+    if (joined) report.text(url === null ? 'ready' : `ready  ${url}`);
     return 0;
   }
   if (state === 'interrupted') {
@@ -64,7 +64,7 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
   const config = await configOf(target);
   const { commonDir } = place.repository;
   const record = recordOf(commonDir, worktree);
-  const known = record !== null && record.slot !== null ? { slot: record.slot, ports: record.ports } : null;
+  const known = record !== null && record.slot !== null ? portsAt({ slot: record.slot, ports: record.ports }, config) : null;
   const slot =
     known ??
     proposeSlot({ state: openStateDir(), commonDir, repository: readRepositoryId(commonDir) ?? '', branch: worktree.branch, config });
@@ -74,6 +74,7 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
 }
 
 function printPlan(plan: Plan, report: Reporter): void {
+  report.expect(namesOf(plan));
   report.title(`would set up ${plan.slug}  slot ${plan.slot.slot}`);
   for (const { path, spec } of plan.copied) report.same(path, spec.action);
   for (const { name, spec, resolved, create } of plan.resources) {

@@ -2,8 +2,10 @@ import * as z from 'zod/mini';
 
 /** A schema with its description, which editors show and the reference prints. */
 export function about<Schema extends z.ZodMiniType>(schema: Schema, description: string): Schema {
-  z.globalRegistry.add(schema, { description });
-  return schema;
+  // One that several keys share has a description at each.
+  const own = schema.clone() as Schema;
+  z.globalRegistry.add(own, { ...z.globalRegistry.get(schema), description });
+  return own;
 }
 
 /** What a duration must be, as a user is told. */

@@ -18,7 +18,9 @@ export async function checkRules(config: Config, dropped: ReadonlySet<string>, r
   variableNames(config, report);
   oneNameTwice(config, report);
   basesApart(config, report);
+  oneComposeProject(config, report);
   oneSourceTwice(config, report);
+  noPasswords(config, report);
   pathsInside(config, report);
   oneOutputTwice(config, report);
   oneTemplateSource(config, report);
@@ -83,6 +85,21 @@ function oneNameTwice(config: Config, report: RuleReport): void {
     if (Object.hasOwn(config.resources, name)) report(['env', name], `\`${name}\` is a resource already`, { want: 'key' });
 }
 
+/** Compose reads its project and files from two variables with fixed names. */
+function oneComposeProject(config: Config, report: RuleReport): void {
+  const [first, ...others] = Object.entries(config.resources).flatMap(([name, { type }]) => (type === 'compose' ? [name] : []));
+  if (first === undefined) return;
+  for (const name of others)
+    report(['resources', name], `\`${name}\` is a second Compose project beside \`${first}\`: both would write COMPOSE_FILE`, {
+      hint: `Keep one of them; its \`files:\` can name several compose files.`,
+      want: 'key',
+    });
+  for (const section of ['resources', 'env'] as const)
+    for (const name of ['COMPOSE_PROJECT_NAME', 'COMPOSE_FILE'])
+      if (Object.hasOwn(config[section], name) && (section === 'env' || config.resources[name]?.type !== 'compose'))
+        report([section, name], `\`${name}\` is written by the Compose project \`${first}\` already`, { want: 'key' });
+}
+
 function oneSourceTwice(config: Config, report: RuleReport): void {
   const seen = new Map<string, string>();
   for (const [name, spec] of Object.entries(config.resources)) {
@@ -96,6 +113,28 @@ function oneSourceTwice(config: Config, report: RuleReport): void {
         hint: 'Name it once, and let the other variable be computed under `env:`.',
       });
     seen.set(key, name);
+  }
+}
+
+/** A password: before the `@`, or as a parameter as JDBC has it. */
+const PASSWORD = /:\/\/[^:/@?#]*:(?!\{\{)[^@]+@|[?&](?:password|passwd|pwd|sslpassword)=(?!\{\{)[^&]/i;
+
+/** What was made is dropped when the config is gone, and the ledger holds no secret: it must know where to read it again. */
+function noPasswords(config: Config, report: RuleReport): void {
+  for (const [name, spec] of Object.entries(config.resources)) {
+    if (RESOURCE_TYPES[spec.type].parts === null) continue;
+    for (const key of ['from', 'admin'] as const) {
+      const value = key in spec ? (spec as { [Key in typeof key]?: string })[key] : undefined;
+      if (value !== undefined && PASSWORD.test(value))
+        report(['resources', name, key], `\`${key}\` holds a password`, {
+          hint: `Put the URL into an env file of the main worktree, and write \`${key}: "{{main.env.NAME}}"\`.`,
+        });
+    }
+    if ('default' in spec && spec.default?.password !== undefined)
+      report(['resources', name, 'default', 'password'], '`default` holds a password', {
+        hint: 'Name its variable under `vars: { password: … }`, and set that in an env file of the main worktree.',
+        want: 'key',
+      });
   }
 }
 

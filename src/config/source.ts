@@ -142,7 +142,16 @@ function position(text: string, offset: number): { line: number; column: number;
   const end = text.indexOf('\n', start);
   const line = text.slice(0, start).split('\n').length;
   const source = text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '');
-  return { line, column: Math.min(offset - start, source.length) + 1, source };
+  return { line, column: Math.min(offset - start, source.length) + 1, source: withoutPasswords(source) };
+}
+
+/** What is printed with a caret under it may hold what nobody is to see. Every character keeps its place. */
+function withoutPasswords(line: string): string {
+  const stars = (_: string, before: string, secret: string) => before + '*'.repeat(secret.length);
+  return line
+    .replace(/(:\/\/[^:/@?#\s]*:)((?!\{\{)[^@\s]+)(?=@)/g, stars)
+    .replace(/([?&](?:password|passwd|pwd|sslpassword)=)((?!\{\{)[^&"'\s]+)/gi, stars)
+    .replace(/(\bpassword:\s*)([^\s,}]+)/gi, stars);
 }
 
 /**

@@ -41,8 +41,11 @@ export async function fileTasks(config: Config, { main, linked }: Pick<Repositor
   const tasks: FileTask[] = config.files === undefined ? await defaultTasks(main, config.envFiles) : [];
   for (const [key, spec] of Object.entries(config.files ?? {})) {
     if (!isGlob(key)) tasks.push({ path: path.posix.normalize(key).replace(/\/$/, ''), spec, explicit: true, adds: true });
-    else if (main !== null)
-      for (const found of await matches(key, main, others)) tasks.push({ path: found, spec, explicit: true, adds: true });
+    else if (main !== null) {
+      const found = await matches(key, main, others);
+      // One that matches nothing is a source that is missing, like any other.
+      for (const name of found.length > 0 ? found : [key]) tasks.push({ path: name, spec, explicit: true, adds: true });
+    }
   }
   const named = new Set(tasks.map((task) => task.path));
   const included = main === null ? [] : await worktreeInclude(main, root);

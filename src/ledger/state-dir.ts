@@ -38,7 +38,12 @@ export function openStateDir(env: NodeJS.ProcessEnv = process.env): StateDir {
 }
 
 function stateRoot(env: NodeJS.ProcessEnv): string {
-  if (env.COPPICE_STATE_DIR) return path.resolve(env.COPPICE_STATE_DIR);
+  if (env.COPPICE_STATE_DIR) {
+    // Every folder would have a ledger of its own, and two worktrees one port.
+    if (!path.isAbsolute(env.COPPICE_STATE_DIR))
+      throw new Failure(`COPPICE_STATE_DIR is \`${env.COPPICE_STATE_DIR}\`: an absolute path is needed.`, 2);
+    return env.COPPICE_STATE_DIR;
+  }
   // The XDG base directory specification: a relative path is to be ignored.
   if (env.XDG_STATE_HOME && path.isAbsolute(env.XDG_STATE_HOME)) return path.join(env.XDG_STATE_HOME, 'coppice');
   return path.join(os.homedir(), '.local', 'state', 'coppice');

@@ -5,6 +5,8 @@ import { visible } from './visible.ts';
 /** What a set-up says while it runs. Everything goes to stderr; text from outside is made safe to print. */
 export interface Reporter {
   title(text: string): void;
+  /** Names that lines will be for: their columns are made wide enough. */
+  expect(names: readonly string[]): void;
   /** A line for a thing that is done. */
   done(name: string, detail: string, ms?: number): void;
   /** A line for a thing that needed nothing. */
@@ -17,6 +19,9 @@ export interface Reporter {
   busy(names: string[]): void;
   close(): void;
 }
+
+/** Longer names are not waited for by the others' columns. */
+const WIDEST = 24;
 
 type Spinner = { text: string; start(): void; stop(): void };
 
@@ -43,16 +48,20 @@ export async function openReporter(stream: NodeJS.WriteStream = process.stderr, 
     const room = terminal ? Math.max(20, (stream.columns ?? 80) - used) : Number.POSITIVE_INFINITY;
     return text.length <= room ? text : `${text.slice(0, room - 1)}…`;
   };
+  let width = 14;
   const row = (mark: string, name: string, detail: string, ms?: number) => {
-    const label = visible(name).padEnd(14);
+    const label = visible(name).padEnd(width);
     const took = ms === undefined || ms < 100 ? '' : `  ${duration(ms)}`;
     line(`${mark} ${label} ${color.dim(fit(visible(detail), label.length + took.length + 3) + took)}`.trimEnd());
   };
   return {
     title: (text) => line(color.bold(visible(text))),
+    expect(names) {
+      width = Math.max(width, ...names.map((name) => Math.min(visible(name).length, WIDEST)));
+    },
     done: (name, detail, ms) => row(color.green('✓'), name, detail, ms),
     same: (name, detail) => row(color.dim('·'), name, detail),
-    fail: (name, detail) => line(`${color.red('✗')} ${visible(name).padEnd(14)} ${visible(detail)}`),
+    fail: (name, detail) => line(`${color.red('✗')} ${visible(name).padEnd(width)} ${visible(detail)}`),
     warn: (text) => line(`${color.yellow('!')} ${visible(text)}`),
     text: (text) => line(text.split('\n').map(visible).join('\n')),
     busy(names) {

@@ -17,7 +17,7 @@ export interface Address {
   /** Without brackets; empty when none is named. A folder, when it is a Unix socket. */
   host: string;
   port: number;
-  /** The path after the `/`, decoded: a database's name. */
+  /** The path after the `/`, decoded: a database's name. libpq takes the parameter `dbname` before it. */
   database: string;
   /** From the `?`, as it is written. */
   query: string;
@@ -26,6 +26,8 @@ export interface Address {
 }
 
 const URL_PARTS = /^((?:jdbc:)?[a-z][a-z0-9+.-]*):\/\/(?:([^/?#]*)@)?(\[[^\]]*\]|[^/?#:@,[\]]*)(?::(\d{1,5}))?(?:\/([^?#]*))?([?#].*)?$/is;
+
+const DBNAME = /([?&]dbname=)[^&#]*/;
 
 /**
  * Takes a connection URL apart. An unencoded `@`, `/` or `?` in a password is not understood, as it is not by the apps' readers.
@@ -47,9 +49,10 @@ export function parseAddress(text: string, port: number): Address | null {
     password: password || (parameters.get('password') ?? ''),
     host: named,
     port: written === undefined ? Number(parameters.get('port') ?? port) : Number(written),
-    database: decode(name),
+    database: parameters.get('dbname') ?? decode(name),
     query,
-    withDatabase: (database) => `${before}/${encodedAs(name, database)}${query}`,
+    withDatabase: (database) =>
+      `${before}/${encodedAs(name, database)}${query.replace(DBNAME, (_, start) => start + encodeURIComponent(database))}`,
   };
 }
 
@@ -84,9 +87,13 @@ export function isOnThisMachine(host: string): boolean {
   return host === '' || host.startsWith('/') || /^(localhost|([a-z0-9-]+\.)*localhost|127(\.\d{1,3}){3}|::1|0\.0\.0\.0)$/i.test(host);
 }
 
-/** A server as the ledger and claims know it, e.g. `localhost:5432`. All names of this machine are one. */
+/**
+ * A server as the ledger and claims know it, e.g. `localhost:5432`. The names of this machine are one; another loopback address,
+ * 127.0.0.2, can have a server of its own.
+ */
 export function serverName({ host, port }: Pick<Address, 'host' | 'port'>): string {
-  return `${isOnThisMachine(host) ? 'localhost' : host.toLowerCase()}:${port}`;
+  const other = host.startsWith('127.') && host !== '127.0.0.1';
+  return `${isOnThisMachine(host) && !other ? 'localhost' : host.toLowerCase()}:${port}`;
 }
 
 /** The claim on a name at a server, e.g. `database-localhost%3A5432-shop__feature`: a file's name. */
@@ -157,12 +164,13 @@ export interface Engine {
  */
 export function sourceAddress(options: SourceOptions, context: ResourceContext, engine: Engine): { address: Address; origin: Origin } {
   const { name, mainEnv, envFiles, project, slug, mainPath } = context;
+  const { from, vars, default: defaults } = options;
   const address = readAddress(options, name, mainEnv, envFiles, engine, context.text);
   if (options.from === undefined && !isOnThisMachine(address.host))
     throw new Failure(
       `${name} of the main worktree names a server that is not on this machine (${serverName(address)}), which is never used on one word. Name it with \`from:\` if that is meant.`,
     );
-  return { address, origin: { main: mainPath, envFiles, name, options: withoutPassword(options), project, slug } };
+  return { address, origin: { main: mainPath, envFiles, name, options: { from, vars, default: defaults }, project, slug } };
 }
 
 function readAddress(
@@ -192,7 +200,7 @@ function readAddress(
 }
 
 function fromParts(vars: Parts, defaults: Parts, name: string, mainEnv: Record<string, string>, engine: Engine): Address {
-  const part = (key: keyof Parts) => (vars[key] === undefined ? undefined : own(mainEnv, vars[key])) ?? defaults[key];
+  const part = (key: keyof Parts) => (vars[key] === undefined ? undefined : given(mainEnv, vars[key])) ?? defaults[key];
   const database = part('database');
   if (database === undefined || database === '')
     throw new Failure(
@@ -206,18 +214,14 @@ function fromParts(vars: Parts, defaults: Parts, name: string, mainEnv: Record<s
   return address;
 }
 
-function own(values: Record<string, string>, name: string): string | undefined {
-  return Object.hasOwn(values, name) ? values[name] : undefined;
+/** Laravel's own `.env` writes `REDIS_PASSWORD=null` for none. */
+function given(values: Record<string, string>, name: string): string | undefined {
+  const value = own(values, name);
+  return value === 'null' || value === '(null)' ? undefined : value;
 }
 
-/** A password written into the config itself is no more in the ledger than any other. */
-function withoutPassword(options: SourceOptions): SourceOptions {
-  const { password: _password, ...defaults } = options.default ?? {};
-  return {
-    ...(options.vars && { vars: options.vars }),
-    ...(options.default && { default: defaults }),
-    ...(options.from !== undefined && { from: options.from.replace(/(:\/\/[^:/@]*):(?!\{\{)[^/]*@/, '$1@') }),
-  };
+function own(values: Record<string, string>, name: string): string | undefined {
+  return Object.hasOwn(values, name) ? values[name] : undefined;
 }
 
 /**

@@ -57,11 +57,9 @@ export function ownerAddress({ origin, admin }: Record<string, string>, engine: 
   return addressOf(JSON.parse(admin ?? origin ?? '') as Origin, engine);
 }
 
-/** The same while the config is there: a URL that stands in it without a template holds what the ledger may not. */
+/** The same while the config is there. */
 export async function makerAddress(admin: string | undefined, resolved: ResolvedResource, engine: Engine): Promise<Address> {
-  if (admin === undefined) return addressIn(resolved, engine);
-  const literal = admin.includes('{{') ? null : parseAddress(admin, engine.port);
-  return literal ?? ownerAddress(resolved.made, engine);
+  return admin === undefined ? addressIn(resolved, engine) : ownerAddress(resolved.made, engine);
 }
 
 /** What `owns:` says. @throws {Failure} when a pattern would name databases of others */
@@ -76,18 +74,25 @@ export function derivedPatterns(owns: string[], name: string): string[] {
 }
 
 /**
- * The databases that test runners have derived from ours.
+ * What could ever count as derived from a database of this name, whatever `owns:` says by then: of these, what is there before
+ * ours is made is another's.
+ */
+export function namesHolding(ours: string, existing: readonly string[]): string[] {
+  return existing.filter((name) => name !== ours && name.includes(ours));
+}
+
+/**
+ * The databases that test runners have derived from ours. What belongs to somebody else, and what could as well be derived from
+ * that, is not.
  * @param patterns e.g. `test_{database}*`
  * @param existing all names at the server
- * @param others the names that belong to somebody else for certain: claimed on this machine, or marked
+ * @param others the names that belong to somebody else for certain: the source, what was there before ours, what is claimed on this machine, what bears a mark
  */
 export function derivedFrom(ours: string, patterns: readonly string[], existing: readonly string[], others: ReadonlySet<string>): string[] {
   const fits = (database: string, name: string) => patterns.some((pattern) => expression(pattern, database).test(name));
   const isDerived = (name: string) => name !== ours && !others.has(name) && fits(ours, name);
   // `shop__ab` is not derived from `shop__a`, and what is derived from it is not ours either.
-  const neighbours = [...new Set([...existing, ...others])].filter(
-    (name) => name.length > ours.length && name.startsWith(ours) && !isDerived(name),
-  );
+  const neighbours = [...new Set([...existing, ...others])].filter((name) => name.length > ours.length && !isDerived(name));
   return existing.filter((name) => isDerived(name) && !neighbours.some((neighbour) => fits(neighbour, name)));
 }
 

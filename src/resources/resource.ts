@@ -58,6 +58,8 @@ export interface ResourceEffects {
   mainPath: string;
   /** The worktree's id, a UUID: what is made can bear it as a mark. */
   worktreeId: string;
+  /** The worktree's number in its repository. */
+  slot: number;
   signal: AbortSignal;
   /** A file for what commands print. */
   log: string;
@@ -74,8 +76,16 @@ export interface ResourceEffects {
   /** Takes a name that is exclusive on this machine, e.g. `database-localhost_5432-shop`. @returns whether it is this worktree's now */
   claim(name: string): boolean;
   release(name: string): void;
+  /** Keeps a port for the main worktree: no worktree of any repository gets it from now on. */
+  keepForMain(port: number): void;
   /** A line for the user, about what takes long or is not as expected. */
   say(text: string): void;
+}
+
+/** What `examine` may know. */
+export interface ExamineContext {
+  mainPath: string;
+  mainEnv: Record<string, string>;
 }
 
 /** What `create` came to. */
@@ -117,6 +127,12 @@ export interface ResourceType<Options = unknown> {
   outside: 'nothing' | 'service' | 'data';
   /** @throws {Failure} when the main worktree's env files do not say enough. */
   resolve(options: Options, context: ResourceContext): ResolvedResource;
+  /**
+   * For `doctor`: asks whether a worktree that is added now would get one, and changes nothing.
+   * @returns what is there, e.g. the server's version, and what cannot be isolated
+   * @throws {Failure} when it would not get one
+   */
+  examine?(options: Options, resolved: ResolvedResource, about: ExamineContext): Promise<{ text: string; notes: string[] }>;
   /** Whether something stands there before anything was recorded: it is not ours, and will never be destroyed. */
   present?(resolved: ResolvedResource, effects: Pick<ResourceEffects, 'worktreePath'>): boolean;
   /** Whether what an earlier run made is still there and works. @throws {Failure} when that cannot be told */
@@ -133,7 +149,16 @@ export interface ResourceType<Options = unknown> {
   stop?(made: Record<string, string>, effects: DestroyEffects): Promise<void>;
   /**
    * Destroys what the journal says was made; nothing when it is gone.
+   * @returns `nothing` when it was never made, or stands there no more
    * @throws {Failure} when it cannot be done, or not be proven to be ours: it is kept and listed
    */
-  destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void>;
+  destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void | 'nothing'>;
+  /** What a person calls a thing of this type that is to be given up; only where `forget` is. */
+  nameOf?(made: Record<string, string>): string | undefined;
+  /**
+   * Gives up what a person says is out of reach for good: destroys nothing but what this machine keeps of it.
+   * @returns a line of output: how to remove it should it come back
+   * @throws {Failure} when it is within reach, so that it can be destroyed
+   */
+  forget?(made: Record<string, string>, effects: DestroyEffects): Promise<string>;
 }

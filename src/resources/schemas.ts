@@ -47,7 +47,10 @@ function database<Type extends string, More extends Record<string, z.core.$ZodTy
         `The database to clone, as a URL or a template. Default: the one that this variable names in the main worktree's env files. Needed when its server is not on this machine.`,
       ),
       vars: about(z.optional(parts), 'The variables that the app reads, where it reads parts and not a URL.'),
-      default: about(z.optional(parts), "What the app takes for a part that the main worktree's env files do not set."),
+      default: about(
+        z.optional(parts),
+        "What the app takes for a part that the main worktree's env files do not set. No password: that belongs into an env file.",
+      ),
       data: about(
         z._default(z.enum(['clone', 'schema', 'empty']), 'clone'),
         '`clone` copies everything, `schema` the tables without their rows, `empty` makes a database with nothing in it.',
@@ -130,7 +133,10 @@ const redis = about(
       "The main worktree's Redis, as a URL or a template. Default: the one that this variable names in its env files. Needed when its server is not on this machine.",
     ),
     vars: about(z.optional(parts), 'The variables that the app reads, where it reads parts and not a URL; `database` is the index.'),
-    default: about(z.optional(parts), "What the app takes for a part that the main worktree's env files do not set."),
+    default: about(
+      z.optional(parts),
+      "What the app takes for a part that the main worktree's env files do not set. No password: that belongs into an env file.",
+    ),
     export: exported,
   }),
   'A Redis database of its own, or a server of its own. Short form: the type alone.',

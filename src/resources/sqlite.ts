@@ -64,10 +64,10 @@ export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
   },
   destroy(made, { worktreePath }) {
     // A vanished worktree took its file along; what stands at its path now belongs to another.
-    if (worktreePath === null || made.path === undefined || standing(worktreePath, made.path) !== 'file') return Promise.resolve();
+    if (worktreePath === null || made.path === undefined || standing(worktreePath, made.path) !== 'file') return Promise.resolve('nothing');
     const file = path.join(worktreePath, made.path);
     // Another file stands there now, made by the app or by a person: it is theirs.
-    if (made.file !== undefined && made.file !== fileMark(file)) return Promise.resolve();
+    if (made.file !== undefined && made.file !== fileMark(file)) return Promise.resolve('nothing');
     for (const end of ['', '-wal', '-shm', '-journal']) fs.rmSync(file + end, { force: true });
     return Promise.resolve();
   },
@@ -84,8 +84,8 @@ function startingFolder(written: string, file: string, { mainHas }: Pick<Resourc
 
 /** What tells a file from another at its place. */
 function fileMark(file: string): string {
-  const { dev, ino } = fs.statSync(file);
-  return `${dev}:${ino}`;
+  const { dev, ino, birthtimeNs } = fs.statSync(file, { bigint: true });
+  return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 interface Location {

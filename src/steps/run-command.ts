@@ -12,7 +12,7 @@ export interface CommandInput {
   /** Where its output goes, appended. */
   log: string;
   signal: AbortSignal;
-  /** Gets what it prints on stdout, which then is not in the log; up to 1 MiB. The command has ended when all that hold its stdout have. */
+  /** Gets what it has printed on stdout when it ends, which then is not in the log; up to 1 MiB. */
   stdout?(text: string): void;
   /** Called as soon as it runs; null when it has ended already. */
   started(mark: ProcessMark | null): void;
@@ -23,9 +23,14 @@ export interface CommandInput {
  * begins. The shell itself appends to the log, so that what it starts does not depend on this process's pipes.
  */
 const WHEN_TOLD = 'IFS= read -r go || exit 1; exec >>"$0" 2>&1 </dev/null; exec /bin/sh -c "$1"';
-/** The same, with stdout left as it is. */
-const WHEN_TOLD_STDOUT = WHEN_TOLD.replace('>>"$0" 2>&1', '2>>"$0"');
+/**
+ * The same, with stdout in a file of its own. Not a pipe: a daemon that the command leaves behind would hold that open, and nobody
+ * would ever see its end.
+ */
+const WHEN_TOLD_STDOUT = WHEN_TOLD.replace('>>"$0" 2>&1', '>>"$2" 2>>"$0"');
 const MAX_STDOUT_BYTES = 1024 * 1024;
+/** How often it is looked at how much that is, in milliseconds. */
+const LOOK_EVERY_MS = 50;
 
 export type CommandResult = { ok: true } | { ok: false; why: string };
 
@@ -38,12 +43,13 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
   const { execa } = await import('execa');
   fs.mkdirSync(path.dirname(log), { recursive: true, mode: 0o700 });
   fs.closeSync(fs.openSync(log, 'a', 0o600));
+  const output = stdout ? newOutput(log) : null;
   let ended: 'timeout' | 'interrupted' | 'output' | null = null;
-  const child = execa('/bin/sh', ['-c', stdout ? WHEN_TOLD_STDOUT : WHEN_TOLD, log, run], {
+  const child = execa('/bin/sh', ['-c', output === null ? WHEN_TOLD : WHEN_TOLD_STDOUT, log, run, output ?? ''], {
     cwd,
     env,
     extendEnv: false,
-    stdio: ['pipe', stdout ? 'pipe' : 'ignore', 'ignore'],
+    stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
     cleanup: false,
     reject: false,
@@ -58,28 +64,50 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
     ended ??= why;
     void endGroup(pid);
   };
-  const printed: Buffer[] = [];
-  let bytes = 0;
-  child.stdout?.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > MAX_STDOUT_BYTES) end('output');
-    else printed.push(chunk);
-  });
+  const looking =
+    output === null
+      ? undefined
+      : setInterval(() => {
+          if (fs.statSync(output).size > MAX_STDOUT_BYTES) end('output');
+        }, LOOK_EVERY_MS);
   const timer = setTimeout(() => end('timeout'), Math.min(timeoutMs, 2 ** 31 - 1));
   const interrupt = () => end('interrupted');
   signal.addEventListener('abort', interrupt);
   const result = await child;
   clearTimeout(timer);
+  clearInterval(looking);
+  const printed = output === null ? null : takeOutput(output);
   signal.removeEventListener('abort', interrupt);
   // The shell may be gone before what it started is.
   if (ended !== null) await endGroup(pid);
   if (ended === 'timeout') return { ok: false, why: `took longer than ${duration(timeoutMs)}` };
   if (ended === 'interrupted') return { ok: false, why: 'interrupted' };
-  if (ended === 'output') return { ok: false, why: 'printed more than 1 MiB on stdout' };
-  stdout?.(Buffer.concat(printed).toString('utf8'));
+  if (ended === 'output' || (printed !== null && printed.length > MAX_STDOUT_BYTES))
+    return { ok: false, why: 'printed more than 1 MiB on stdout' };
+  if (printed !== null) stdout?.(printed.toString('utf8'));
   if (result.exitCode === 0) return { ok: true };
   if (result.exitCode !== undefined) return { ok: false, why: `exit code ${result.exitCode}` };
   return { ok: false, why: result.signal ? `ended by ${result.signal}` : `could not be started: ${errorMessage(result.cause)}` };
+}
+
+/** The file for stdout, which may be secret: its owner's alone, and gone when the command has ended. */
+function newOutput(log: string): string {
+  const file = `${log}.stdout`;
+  fs.rmSync(file, { force: true });
+  fs.closeSync(fs.openSync(file, 'wx', 0o600));
+  return file;
+}
+
+/** One byte more than may be there, to tell. */
+function takeOutput(file: string): Buffer {
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    const buffer = Buffer.alloc(MAX_STDOUT_BYTES + 1);
+    return buffer.subarray(0, fs.readSync(descriptor, buffer, 0, buffer.length, 0));
+  } finally {
+    fs.closeSync(descriptor);
+    fs.rmSync(file);
+  }
 }
 
 /** A duration for people: `0.3s`, `12s`, `4m 10s`. */

@@ -21,6 +21,8 @@ const CORPUS: [string[], Compose[]][] = [
   [['shared-things.yaml'], ['v1', 'v2']],
   [['base.yaml', 'base.override.yaml'], ['v2']],
   [['including.yaml'], ['v2']],
+  [['hostile.yaml'], ['v2']],
+  [['hostile-v1.yaml'], ['v1', 'v2']],
 ];
 const cases = CORPUS.flatMap(([files, composes]) => composes.map((compose) => ({ files: files.join(' '), compose })));
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
 import { type Compose, type DockerEngine, startDocker } from '../fixtures/servers/docker.ts';
-import { makeWorld, read, start, until, type World } from '../fixtures/world.ts';
+import { CLI, makeWorld, read, start, until, type World } from '../fixtures/world.ts';
 
 const engine: DockerEngine = await startDocker();
 
@@ -24,6 +24,8 @@ const SHOP = `services:
 volumes:
   data: {}
 `;
+/** Ends a runner at a moment that is counted; see there. */
+const PRELOAD = `--require=${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 const UP = 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true, timeout: 60s } }\n';
 
 /** A repository with a compose file. The world's programs reach the engine of these tests. */
@@ -228,6 +230,61 @@ test.for([1, 2, 3, 5, 8])('a set-up killed in its start is made whole by up, and
   expect(things('shop-a')).toEqual([]);
 });
 
+/** Quick to start and to end, with one of each kind of thing. */
+const SMALL = `services:
+  db: { image: "coppice-test:1", command: /bin/sleep 1000, stop_signal: SIGKILL, volumes: ["data:/data"], ports: ["15432:5432"] }
+volumes: { data: {} }
+`;
+
+test.for(['journal', 'programs'] as const)(
+  'killed at any moment of its %s, up makes it whole and gc leaves nothing',
+  { timeout: 900_000 },
+  async (what) => {
+    const world = makeWorld();
+    const main = await shop(world, 'v2', { 'compose.yaml': SMALL });
+    const [killAt, count] = what === 'journal' ? ['KILL_AT', 'COUNT'] : ['KILL_AT_SPAWN', 'COUNT_SPAWNS'];
+    const like = { NODE_OPTIONS: PRELOAD, COPPICE_TEST_SPAWNS_LIKE: 'docker' };
+    const counter = path.join(world.root, 'count');
+    const own = (name: string) => [`shop-${name}-db-1`, `shop-${name}_data`, `shop-${name}_default`];
+    const adding = (name: string, env: NodeJS.ProcessEnv) =>
+      world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name], { env: { ...like, ...env } });
+    const removing = (name: string, env: NodeJS.ProcessEnv) =>
+      world.run(main, process.execPath, [CLI, 'remove', '--force', `../${name}`], { env: { ...like, ...env } });
+    const counted = async (work: (env: NodeJS.ProcessEnv) => Promise<unknown>) => {
+      fs.writeFileSync(counter, '');
+      await work({ [`COPPICE_TEST_${count}`]: counter });
+      return read(counter).length;
+    };
+    const entries = await counted((env) => adding('c', env));
+    expect(things('shop-c')).toEqual(own('c'));
+    const ends = await counted((env) => removing('c', env));
+    expect([entries > 8, ends > 3, things('shop-c')]).toEqual([true, true, []]);
+    for (let point = 1; point <= entries; point += 1) {
+      const name = `a${point}`;
+      await adding(name, { [`COPPICE_TEST_${killAt}`]: String(point) });
+      if (point % 2 === 0) {
+        const up = await world.coppice(path.join(world.root, name), 'up');
+        expect([up.code, things(`shop-${name}`)], `${point}: ${up.stderr}`).toEqual([0, own(name)]);
+      }
+      await world.git(main, 'worktree', 'remove', '--force', `../${name}`);
+      const gc = await world.coppice(main, 'gc');
+      expect([gc.code, things(`shop-${name}`), records(world)], `${point}: ${gc.stderr}`).toEqual([0, [], []]);
+    }
+    for (let point = 1; point <= ends; point += 1) {
+      const name = `r${point}`;
+      expect((await adding(name, {})).code).toBe(0);
+      await removing(name, { [`COPPICE_TEST_${killAt}`]: String(point) });
+      if (point % 2 === 0 && fs.existsSync(path.join(world.root, name))) {
+        const up = await world.coppice(path.join(world.root, name), 'up');
+        expect([up.code, things(`shop-${name}`)], `${point}: ${up.stderr}`).toEqual([0, own(name)]);
+      }
+      if (fs.existsSync(path.join(world.root, name))) await world.git(main, 'worktree', 'remove', '--force', `../${name}`);
+      const gc = await world.coppice(main, 'gc');
+      expect([gc.code, things(`shop-${name}`), records(world)], `${point}: ${gc.stderr}`).toEqual([0, [], []]);
+    }
+  },
+);
+
 test('a service that ends with an error fails the set-up with its last line', async () => {
   const world = makeWorld();
   const broken = SHOP.replace('touch /data/x; sleep 1000', 'echo no such table; exit 3').replace(/ {4}healthcheck.*\n/, '');
@@ -238,6 +295,161 @@ test('a service that ends with an error fails the set-up with its last line', as
     expect.stringContaining('db of shop-a ended with exit code 3. Its last line: no such table'),
   ]);
   expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
+});
+
+test('after a reset of its engine, a worktree that is there and one that is gone are given up by name, and up goes on', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  for (const name of ['a', 'b']) expect((await add(world, main, name)).code).toBe(0);
+  const a = path.join(world.root, 'a');
+  const early = await world.coppice(main, 'gc', '--forget', 'shop-a');
+  expect([early.code, early.stderr]).toEqual([1, expect.stringContaining('The Docker engine of the Compose project shop-a answers')]);
+  expect(things('shop-a').length).toBe(4);
+  await engine.reset();
+  await world.git(main, 'worktree', 'remove', '--force', '../b');
+  // Somebody else's by now: a project of the same name on the new engine.
+  engine.docker('volume', 'create', '--label', 'com.docker.compose.project=shop-b', 'shop-b_data');
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('gone for good, `git coppice gc --forget shop-b`')]);
+  const dry = await world.coppice(main, 'gc', '--forget', 'shop-b', '--dry-run');
+  expect([dry.code, records(world).length], dry.stderr).toEqual([0, 2]);
+  const forgotten = await world.coppice(world.root, 'gc', '--forget', 'shop-b');
+  expect([forgotten.code, forgotten.stderr]).toEqual([0, expect.stringMatching(/shop-b +forgotten/)]);
+  expect([things('shop-b'), records(world).map(({ slug }) => slug)]).toEqual([['shop-b_data'], ['a']]);
+  const before = port(a);
+  const up = await world.coppice(a, 'up');
+  expect([up.code, up.stderr]).toEqual([1, expect.stringMatching(/another Docker engine.*`git coppice gc --forget shop-a` first/)]);
+  expect((await world.coppice(a, 'gc', '--forget', 'shop-a')).code).toBe(0);
+  const again = await world.coppice(a, 'up');
+  expect([again.code, things('shop-a').length, port(a)], again.stderr).toEqual([0, 4, before]);
+  const unknown = await world.coppice(a, 'gc', '--forget', 'shop-b');
+  expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('no Compose project of that name')]);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+  engine.docker('volume', 'rm', 'shop-b_data');
+});
+
+test('with `services` only those are started, and what was started by hand and ended is no matter', async () => {
+  const world = makeWorld();
+  const config = 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true, services: [db] } }\n';
+  const main = await shop(world, 'v2', { 'worktree.config.yaml': config });
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([0, expect.stringContaining('db up')]);
+  const own = ['shop-a-db-1', 'shop-a_data', 'shop-a_default'];
+  expect(things('shop-a')).toEqual(own);
+  const a = path.join(world.root, 'a');
+  const typed = await world.run(a, 'docker', ['compose', 'up', '-d', 'web']);
+  expect(typed.code, typed.stderr).toBe(0);
+  engine.docker('kill', 'shop-a-web-1');
+  const up = await world.coppice(a, 'up');
+  expect([up.code, things('shop-a')], up.stderr).toEqual([0, ['shop-a-db-1', 'shop-a-web-1', 'shop-a_data', 'shop-a_default']]);
+  expect(engine.docker('ps', '--format', '{{.Names}}')).toEqual(['shop-a-db-1']);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('a service that does not become healthy within `timeout` fails the set-up, which says which, and steps do not run', async () => {
+  const world = makeWorld();
+  const config = 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true, timeout: 8s } }\nsteps: { seed: touch seeded }\n';
+  const never = SHOP.replace('test -e /data/x]', 'test -e /data/y], retries: 1000');
+  const main = await shop(world, 'v2', { 'worktree.config.yaml': config, 'compose.yaml': never });
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([1, expect.stringContaining('shop-a was not healthy within 8.0s: db is starting.')]);
+  const a = path.join(world.root, 'a');
+  expect(fs.existsSync(path.join(a, 'seeded'))).toBe(false);
+  engine.docker('exec', 'shop-a-db-1', '/bin/touch', '/data/y');
+  const up = await world.coppice(a, 'up');
+  expect([up.code, fs.existsSync(path.join(a, 'seeded'))], up.stderr).toEqual([0, true]);
+  expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('a worktree that is moved keeps its project, whose bind mounts follow at the next up', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  await world.git(main, 'worktree', 'move', '../a', '../moved');
+  const moved = path.join(world.root, 'moved');
+  const up = await world.coppice(moved, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  expect(things('shop-a').length).toBe(4);
+  expect(engine.docker('inspect', '-f', '{{range .Mounts}}{{.Source}} {{end}}', 'shop-a-db-1')[0]).toContain(path.join(moved, 'files'));
+  const typed = await world.run(moved, 'docker', ['compose', 'port', 'web', '80']);
+  expect(typed.stdout.trim(), typed.stderr).toBe(`0.0.0.0:${port(moved)}`);
+  expect((await world.coppice(main, 'remove', '../moved')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('a worktree that is removed while its project starts leaves nothing once gc has run', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  const running = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  await until(() => things('shop-a').length > 0 || running.child.exitCode !== null, 'the start');
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  await running.ended;
+  const gc = await world.coppice(main, 'gc');
+  expect([gc.code, things('shop-a'), records(world)], gc.stderr).toEqual([0, [], []]);
+});
+
+test('two set-ups of one worktree at once come to one project', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  const a = path.join(world.root, 'a');
+  expect((await world.coppice(a, 'down')).code).toBe(0);
+  const both = await Promise.all([world.coppice(a, 'up'), world.coppice(a, 'up')]);
+  for (const { code, stderr } of both) expect(code, stderr).toBe(0);
+  expect(things('shop-a').length).toBe(4);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('an engine that dies while the project starts fails the set-up, and up makes it whole', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  const running = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  await until(() => things('shop-a').length > 0 || running.child.exitCode !== null, 'the start');
+  await engine.kill();
+  const { code, stderr } = await running.ended;
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/shop-a could not be started|Docker engine does not answer/)]);
+  await engine.start();
+  const up = await world.coppice(path.join(world.root, 'a'), 'up');
+  expect([up.code, things('shop-a').length], up.stderr).toEqual([0, 4]);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('with `export: false` it is still its own project that is started', async () => {
+  const world = makeWorld();
+  const config = 'resources: { SHOP: { type: compose, up: true, export: false } }\n';
+  const main = await shop(world, 'v2', { 'worktree.config.yaml': config, 'compose.yaml': `name: shop\n${SHOP}` });
+  const added = await add(world, main, 'a');
+  expect([added.code, things('shop'), things('shop-a').length], added.stderr).toEqual([0, [], 4]);
+  expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
+  expect(things('shop-a')).toEqual([]);
+});
+
+test('a folder with a hostile name, and a service of several containers that share a range of ports', async () => {
+  const world = makeWorld();
+  const compose = `services:
+  __proto__: { image: "coppice-test:1", command: /bin/sleep 1000, stop_signal: SIGKILL, deploy: { replicas: 2 }, ports: ["15500-15501:80"] }
+`;
+  const main = await shop(world, 'v2', { 'compose.yaml': compose });
+  const folder = "'; DROP TABLE x; --";
+  const added = await world.run(main, 'git', ['worktree', 'add', '--detach', `../${folder}`]);
+  expect(added.code, added.stderr).toBe(0);
+  expect(things('shop-drop-table-x')).toEqual([
+    'shop-drop-table-x-__proto__-1',
+    'shop-drop-table-x-__proto__-2',
+    'shop-drop-table-x_default',
+  ]);
+  const worktree = path.join(world.root, folder);
+  const typed = await world.run(worktree, 'docker', ['compose', 'ps', '--format', '{{.Ports}}']);
+  expect([...new Set(typed.stdout.match(/155\d\d->/g))].sort(), typed.stderr).toEqual(['15510->', '15511->']);
+  const again = await world.coppice(worktree, 'up');
+  expect(again.code, again.stderr).toBe(0);
+  expect((await world.coppice(main, 'remove', `../${folder}`)).code).toBe(0);
+  expect(things('shop-drop-table-x')).toEqual([]);
 });
 
 test('a branch with a hostile name gets a project of a plain one', async () => {

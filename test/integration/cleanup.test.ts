@@ -10,7 +10,7 @@ import type { ResourceType } from '../../src/resources/resource.ts';
 import { resourceType } from '../../src/resources/table.ts';
 import { destroyVanished, findVanished, releaseVanished } from '../../src/vanished.ts';
 import { heldPorts, records } from '../fixtures/ledger.ts';
-import { makeWorld, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { PORT: 24100 }\n';
 
@@ -223,4 +223,63 @@ test('a damaged journal or claim stops the work and is never taken for an empty 
   const torn = await world.coppice(path.join(world.root, 'a'), 'up');
   expect(torn.code, torn.stderr).toBe(0);
   expect(readJournal(path.dirname(journal))?.slot).toBe(1);
+});
+
+test('a step that a killed set-up left running is ended when its worktree is given back', async () => {
+  const world = makeWorld();
+  const config = `${CONFIG}steps: { slow: 'echo $$ > "$PIDS"; exec sleep 300' }\n`;
+  const main = await world.repository('shop', { 'worktree.config.yaml': config, '.gitignore': '.env\n' }, { '.env': 'PORT=24100\n' });
+  world.env.PIDS = path.join(world.root, 'pid');
+  const adding = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
+  await until(() => records(world)[0]?.steps.slow?.process != null && fs.existsSync(path.join(world.root, 'pid')), 'the step');
+  const [owner = ''] = fs.readdirSync(world.state, { recursive: true, encoding: 'utf8' }).filter((name) => path.basename(name) === 'owner');
+  process.kill((JSON.parse(read(world.state, owner)) as { pid: number }).pid, 'SIGKILL');
+  await adding.ended;
+  const step = Number(read(world.root, 'pid'));
+  expect(fs.existsSync(`/proc/${step}`)).toBe(true);
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  const gc = await world.coppice(main, 'gc');
+  expect(gc.code, gc.stderr).toBe(0);
+  await until(() => !fs.existsSync(`/proc/${step}`) || /^State:\s+Z/m.test(read(`/proc/${step}/status`)), 'its end');
+});
+
+test('a worktree that cannot be given back, whatever the reason, keeps none of the others', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  for (const name of ['a', 'b', 'c']) await world.git(main, 'worktree', 'add', `../${name}`, '-b', name);
+  const state = openStateDir(world.env);
+  const record = records(world).find(({ branch }) => branch === 'b');
+  const folder = worktreeFolder(state, readRepositoryId(path.join(main, '.git')) ?? '', record?.id ?? '');
+  const journal = openJournal(folder, record?.id ?? '', record?.repository ?? '');
+  const made = { name: 'x', shown: 'the broken one', destroy: 'true', timeout: '1m', env: '{' };
+  journal.append({ event: 'resource', name: 'X', resource: { type: 'command', state: 'ready', made } });
+  journal.close();
+  for (const name of ['a', 'b', 'c']) await world.git(main, 'worktree', 'remove', '--force', `../${name}`);
+  const gc = await world.coppice(main, 'gc');
+  expect(gc.code).toBe(1);
+  expect(gc.stderr).toContain('failed in a way that it should not');
+  expect(records(world).map(({ branch }) => branch)).toEqual(['b']);
+  const forgotten = await world.coppice(main, 'gc', '--forget', 'the broken one');
+  expect(forgotten.code, forgotten.stderr).toBe(0);
+  expect(records(world)).toEqual([]);
+});
+
+test('a state folder that is relative, and a folder that is gone, are said in a sentence', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  const relative = await world.run(main, 'git', ['coppice', 'status'], { env: { COPPICE_STATE_DIR: 'state' } });
+  expect([relative.code, relative.stderr]).toEqual([2, 'COPPICE_STATE_DIR is `state`: an absolute path is needed.\n']);
+  const gone = await world.run(world.root, 'sh', ['-c', `mkdir x && cd x && rmdir ../x && exec "$0" "$1" up`, process.execPath, CLI]);
+  expect([gone.code, gone.stderr]).toEqual([1, 'coppice: the folder that this was called in is gone.\n']);
+});
+
+test('up of a worktree whose folder was moved by hand says how to go on', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  await world.git(main, 'worktree', 'add', '../a', '-b', 'a');
+  fs.renameSync(path.join(world.root, 'a'), path.join(world.root, 'moved'));
+  const up = await world.coppice(main, 'up', 'a');
+  expect([up.code, up.stderr]).toEqual([1, expect.stringContaining('git worktree repair')]);
+  await world.git(main, 'worktree', 'repair', path.join(world.root, 'moved'));
+  expect((await world.coppice(main, 'up', 'a')).code).toBe(0);
 });

@@ -494,3 +494,75 @@ test('a worktree that is removed while create runs: the set-up says so, and gc d
   expect((await world.coppice(main, 'gc')).code).toBe(0);
   expect([things(), records(world)]).toEqual([[], []]);
 });
+
+test('a daemon that create leaves behind holds nothing up, and its output is in no file', async () => {
+  const world = makeWorld();
+  const { main, worktree } = await shop(
+    world,
+    `  X: { type: command, timeout: 20s, create: 'setsid sh -c "echo \\$\\$ > $SERVICE/.pid; exec sleep 300" & cat $SECRET_FILE', destroy: 'true' }\n`,
+  );
+  onTestFinished(() => {
+    process.kill(Number(read(world.root, 'service/.pid')), 'SIGKILL');
+  });
+  const added = await add(world, main);
+  expect(added.code, added.stderr).toBe(0);
+  expect((await variables(world, worktree)).X).toBe(CANARY);
+  expect(holding(path.join(main, '.git/coppice'), CANARY)).toEqual([]);
+});
+
+test.each(['PATH', 'LD_PRELOAD', 'NODE_OPTIONS', 'GIT_DIR', 'COPPICE_PATH', 'BASH_ENV'])(
+  'a service cannot set %s, which changes how every program runs',
+  async (name) => {
+    const world = makeWorld();
+    const { main } = await shop(world, `  X: { type: command, output: env, create: 'echo ${name}=x', destroy: 'true' }\n`);
+    const added = await add(world, main);
+    expect(added.code).toBe(1);
+    expect(added.stderr).toContain(`\`create\` printed a line for \`${name}\``);
+  },
+);
+
+test('a create that says more on stderr than a text can be fails with the end of it', async () => {
+  const world = makeWorld();
+  const { main } = await shop(
+    world,
+    `  X: { type: command, create: 'head -c 600M /dev/zero >&2; echo the end >&2; exit 3', destroy: 'true' }\n`,
+  );
+  const added = await add(world, main);
+  expect(added.code).toBe(1);
+  expect(added.stderr).toContain('`create`: exit code 3');
+  expect(added.stderr).not.toContain('should not');
+});
+
+test('what is out of reach for good is given up by what gc calls it, and then the worktree is forgotten', async () => {
+  const world = makeWorld();
+  const { main, things } = await shop(world, `${DATABASE.replace('rm -f', 'false; exit 5 #')}`);
+  await add(world, main);
+  const [name = ''] = things();
+  await world.git(main, 'worktree', 'remove', '../a');
+  const failed = await world.coppice(main, 'gc');
+  expect(failed.stderr).toContain(`if it is gone for good: git coppice gc --forget '${name}'`);
+  const forgotten = await world.coppice(main, 'gc', '--forget', name);
+  expect(forgotten.code, forgotten.stderr).toBe(0);
+  expect(forgotten.stderr).toContain('It was not touched');
+  expect([things(), records(world)]).toEqual([[name], []]);
+  expect((await world.coppice(main, 'gc', '--forget', name)).code).toBe(2);
+});
+
+test('what a name meant before is in status and in gc --dry-run while it is there', async () => {
+  const world = makeWorld();
+  const stuck = `${DATABASE.replace('rm -f', 'test -e "$SERVICE/.up" && rm -f')}    env: { KIND: one }\n`;
+  const { main, worktree, things } = await shop(world, stuck);
+  await add(world, main);
+  const [name = ''] = things();
+  writeFiles(worktree, { 'worktree.config.yaml': `project: My_Shop\nresources:\n${stuck.replace('one', 'two')}` });
+  await world.coppice(worktree, 'up');
+  const listed = JSON.parse((await world.coppice(main, 'status', '--json')).stdout).worktrees;
+  expect(listed[0].resources).toContainEqual({ name: 'DATABASE_URL', type: 'command', state: 'left' });
+  expect((await world.coppice(main, 'status')).stdout).toContain('DATABASE_URL (earlier)');
+  await world.git(main, 'worktree', 'remove', '--force', '../a');
+  expect((await world.coppice(main, 'gc', '--dry-run')).stderr).toContain(name);
+  writeFiles(world.root, { 'service/.up': '' });
+  const gc = await world.coppice(main, 'gc');
+  expect(gc.code, gc.stderr).toBe(0);
+  expect(things()).toEqual([]);
+});

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -12,9 +14,12 @@ const CONFIG = 'resources: { COMPOSE_PROJECT_NAME: compose }\nenv: { DB_PORT: "{
 /** A folder for PATH with every program but those of Docker. */
 const bin = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-no-docker-'));
 afterAll(() => fs.rmSync(bin, { recursive: true }));
-for (const from of (process.env.PATH ?? '').split(path.delimiter).filter((name) => fs.existsSync(name)))
-  for (const name of fs.readdirSync(from))
-    if (!name.startsWith('docker') && !fs.existsSync(path.join(bin, name))) fs.symlinkSync(path.join(from, name), path.join(bin, name));
+const programs = (process.env.PATH ?? '')
+  .split(path.delimiter)
+  .filter((folder) => fs.existsSync(folder))
+  .flatMap((folder) => fs.readdirSync(folder).map((name) => [name, path.join(folder, name)] as const));
+// The first of a name counts, as on PATH.
+for (const [name, file] of new Map(programs.reverse())) if (!name.startsWith('docker')) fs.symlinkSync(file, path.join(bin, name));
 
 /** A repository with a compose file, in a world where there is neither docker nor docker-compose. */
 async function shop(world: World, config = CONFIG, files: Record<string, string> = {}): Promise<{ main: string; port: number }> {
@@ -75,6 +80,59 @@ test('without Docker a worktree has its name, ports and files, other variables f
   expect(composeClaims(world)).toEqual([]);
 });
 
+test('a port that a compose file publishes in the main worktree is given to no worktree of any repository', async () => {
+  const world = makeWorld();
+  const { main, port } = await shop(world);
+  // The second service is published where the first one's place would be.
+  const both = `services:\n  db: { image: x, ports: ["${port}:5432"] }\n  web: { image: x, ports: ["${port + 10}:2"] }\n`;
+  fs.writeFileSync(path.join(main, 'compose.yaml'), both);
+  await world.git(main, 'commit', '-qam', 'both');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  const given = composeClaims(world).filter((name) => name.startsWith('port-'));
+  expect(given).not.toContain(`port-${port + 10}`);
+  // Of another repository a base leads to a port of that main worktree, another to a port of that worktree.
+  const other = await world.repository('other', {
+    'worktree.config.yaml': `resources: { PORT: ${port - 10}, NEXT: ${port + 1} }\n`,
+    '.gitignore': '.env\n',
+  });
+  for (const name of ['b', 'c', 'd']) expect((await world.run(other, 'git', ['worktree', 'add', `../${name}`, '-b', name])).code).toBe(0);
+  const ports = ['b', 'c', 'd'].map((name) => Number(variables(path.join(world.root, name)).PORT));
+  for (const kept of [port, port + 10]) expect(ports).not.toContain(kept);
+  // Those of a variable that only the main worktree has are kept too.
+  const third = await freePort();
+  const compose = `services:\n  web: { image: x, ports: ["\${WEB:-1}:80"] }\n`;
+  const varied = await world.repository(
+    'varied',
+    { 'worktree.config.yaml': CONFIG.replace('db_5432', 'web_80'), '.gitignore': '.env\n', 'compose.yaml': compose },
+    { '.env': `WEB=${third}\n` },
+  );
+  expect((await world.run(varied, 'git', ['worktree', 'add', '../e', '-b', 'e'])).code).toBe(0);
+  expect([...claimedNames(openStateDir(world.env))].filter((name) => name.startsWith(`base-${third}-`))).toHaveLength(1);
+});
+
+test('a port is its base and ten times the slot, where that is free, and stays it', async () => {
+  const world = makeWorld();
+  const { main, port } = await shop(world);
+  const names = ['a', 'b', 'c'];
+  for (const name of names) expect((await add(world, main, name)).code).toBe(0);
+  const ports = () => names.map((name) => Number(variables(path.join(world.root, name)).DB_PORT) - port);
+  expect(ports()).toEqual([10, 20, 30]);
+  // The slot tells, not which is free first.
+  expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
+  names.shift();
+  for (const name of names) expect((await world.coppice(path.join(world.root, name), 'down')).code).toBe(0);
+  for (const name of [...names].reverse()) expect((await world.coppice(path.join(world.root, name), 'up')).code).toBe(0);
+  expect(ports()).toEqual([20, 30]);
+  // Somebody has the place of the next one.
+  const listener = net.createServer().listen(port + 10, '127.0.0.1');
+  await once(listener, 'listening');
+  names.push('d');
+  expect((await add(world, main, 'd')).code).toBe(0);
+  listener.close();
+  expect((await world.coppice(path.join(world.root, 'd'), 'up', '--force')).code).toBe(0);
+  expect(ports()).toEqual([20, 30, 40]);
+});
+
 test('a later up keeps the ports, and gives a service that is new one of its own', async () => {
   const world = makeWorld();
   const { main } = await shop(world);
@@ -97,6 +155,15 @@ test('a later up keeps the ports, and gives a service that is new one of its own
   expect(composeClaims(world).length).toBe(2);
 });
 
+test('without Docker a second up makes nothing again, so steps do not run again', async () => {
+  const world = makeWorld();
+  const { main } = await shop(world, `${CONFIG}steps: { seed: echo ran >> seeded }\n`);
+  expect((await add(world, main, 'a')).code).toBe(0);
+  const worktree = path.join(world.root, 'a');
+  const up = await world.coppice(worktree, 'up');
+  expect([up.code, read(worktree, 'seeded')], up.stderr).toEqual([0, 'ran\n']);
+});
+
 test('a port that a variable names is left to the port resource of that name', async () => {
   const world = makeWorld();
   const base = await freePort();
@@ -107,6 +174,48 @@ test('a port that a variable names is left to the port resource of that name', a
   expect(added.code, added.stderr).toBe(0);
   const [, generated = ''] = (variables(path.join(world.root, 'a')).COMPOSE_FILE ?? '').split(':');
   expect(read(generated)).toContain(`- "\${WEB_PORT:-${base}}:80"`);
+});
+
+test('a port that a variable of this worktree repeats stays its own, over any number of runs', async () => {
+  const world = makeWorld();
+  const { main, port } = await shop(world);
+  fs.writeFileSync(path.join(main, 'compose.yaml'), `services:\n  db: { image: x, ports: ["\${DB_PORT:-${port}}:5432"] }\n`);
+  await world.git(main, 'commit', '-qam', 'by a variable');
+  expect((await add(world, main, 'a')).code).toBe(0);
+  const worktree = path.join(world.root, 'a');
+  const before = [variables(worktree), composeClaims(world)];
+  expect(composeClaims(world)).toEqual(['compose-shop-a', `port-${port + 10}`]);
+  for (const _run of [1, 2]) {
+    const up = await world.coppice(worktree, 'up');
+    expect([up.code, [variables(worktree), composeClaims(world)]], up.stderr).toEqual([0, before]);
+  }
+});
+
+test('another separator of COMPOSE_FILE in the main worktree does not reach this one', async () => {
+  const world = makeWorld();
+  const { main } = await shop(world, CONFIG, { 'more.yaml': 'services: {}\n' });
+  fs.appendFileSync(path.join(main, '.env'), 'COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE=compose.yaml,more.yaml\n');
+  const added = await add(world, main, 'a');
+  expect(added.code, added.stderr).toBe(0);
+  const env = variables(path.join(world.root, 'a'));
+  expect(env.COMPOSE_PATH_SEPARATOR).toBe("':'");
+  const files = (env.COMPOSE_FILE ?? '').split(':');
+  expect(files.slice(0, 2)).toEqual(['compose.yaml', 'more.yaml'].map((name) => path.join(world.root, 'a', name)));
+  expect([files.length, fs.existsSync(files[2] ?? '')]).toEqual([3, true]);
+});
+
+test('a project of 2,000 services, whose ports are side by side, gets each its own', async () => {
+  const world = makeWorld();
+  const services = Array.from({ length: 2000 }, (_, index) => `  s${index}: { image: x, ports: ["${20_000 + index}:80"] }`);
+  const { main } = await shop(world, 'resources: { COMPOSE_PROJECT_NAME: compose }\n', {
+    'compose.yaml': `services:\n${services.join('\n')}\n`,
+  });
+  const added = await add(world, main, 'a');
+  expect([added.code, added.stderr]).toEqual([0, expect.stringMatching(/20019 → \d+ and 1980 more/)]);
+  const ports = composeClaims(world).flatMap((name) => (name.startsWith('port-') ? [Number(name.slice(5))] : []));
+  expect([ports.length, ports.filter((given) => given >= 20_000 && given < 22_000)]).toEqual([2000, []]);
+  expect((await world.coppice(main, 'remove', '../a', '--force')).code).toBe(0);
+  expect(composeClaims(world)).toEqual([]);
 });
 
 test('`up: true` without Docker fails with what to install, and the env file is there', async () => {

@@ -31,9 +31,14 @@ async function shop(world: World): Promise<string> {
   return main;
 }
 
-/** How many writes to the journal a set-up and a `down` of this config make; the first test says when it is not so any more. */
+/**
+ * How many writes to the journal a set-up and a `down` of this config make, an `up` that makes the database again, and a `gc` after
+ * the worktree is gone; the first test says when it is not so any more.
+ */
 const SET_UP_WRITES = 22;
 const DOWN_WRITES = 5;
+const AGAIN_WRITES = 15;
+const GC_WRITES = 5;
 
 async function countWrites(world: World, run: (env: NodeJS.ProcessEnv) => Promise<unknown>): Promise<number> {
   const counter = path.join(world.root, 'count');
@@ -68,6 +73,13 @@ test('the points at which the tests below kill a run are all there are', async (
   expect(await countWrites(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'down'], { env }))).toBe(
     DOWN_WRITES,
   );
+  await expectReady(world, path.join(world.root, 'x'));
+  fs.rmSync(path.join(world.root, 'x/dev.db'));
+  expect(await countWrites(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'up'], { env }))).toBe(
+    AGAIN_WRITES,
+  );
+  await world.git(main, 'worktree', 'remove', '--force', '../x');
+  expect(await countWrites(world, (env) => world.run(main, process.execPath, [CLI, 'gc'], { env }))).toBe(GC_WRITES);
 });
 
 describe('a set-up killed after a journal entry', () => {
@@ -109,6 +121,42 @@ describe('a down killed after a journal entry', () => {
       await expectNothingLeft(world, main, worktree);
     },
   );
+});
+
+describe('an up that makes a lost database again, killed after a journal entry', () => {
+  test.for(Array.from({ length: AGAIN_WRITES }, (_, index) => index + 1))(
+    'entry %i: up makes it ready, and gc leaves nothing',
+    async (point) => {
+      const world = makeWorld();
+      const main = await shop(world);
+      const worktree = path.join(world.root, 'x');
+      await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
+      fs.rmSync(path.join(worktree, 'dev.db'));
+      const killed = await world.run(worktree, process.execPath, [CLI, 'up'], {
+        env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+      });
+      expect(killed.signal).toBe('SIGKILL');
+      await expectReady(world, worktree);
+      expect(read(worktree, 'slow.log')).toMatch(/^(slow\n){2,}$/);
+      await expectNothingLeft(world, main, worktree);
+    },
+  );
+});
+
+describe('a gc killed after a journal entry', () => {
+  test.for(Array.from({ length: GC_WRITES }, (_, index) => index + 1))('entry %i: gc again leaves nothing', async (point) => {
+    const world = makeWorld();
+    const main = await shop(world);
+    await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
+    await world.git(main, 'worktree', 'remove', '--force', '../x');
+    const killed = await world.run(main, process.execPath, [CLI, 'gc'], {
+      env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    expect((await world.coppice(main, 'gc')).code).toBe(0);
+    expect(records(world)).toEqual([]);
+    expect([...heldClaims(world)]).toEqual([]);
+  });
 });
 
 const HANGING = `resources: { PORT: 24000 }

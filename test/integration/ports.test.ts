@@ -76,3 +76,16 @@ test('a worktree keeps its port while its own server listens on it, and a new re
   expect(records(world)).toMatchObject([{ slot: 1, ports: { PORT: 24_610, API_PORT: 24_713, OTHER: 24_825 } }]);
   expect(read(worktree, '.env')).toContain('PORT=24610\n');
 });
+
+test('a port that the config has lost is given back by up, and one that it has gained is said by --dry-run', async () => {
+  const world = makeWorld();
+  const main = await world.repository('shop', { 'worktree.config.yaml': 'resources: { PORT: 24750, OLD: 24851 }\n' });
+  await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
+  expect(heldPorts(world)).toEqual([24_760, 24_861]);
+  const worktree = path.join(world.root, 'x');
+  writeFiles(worktree, { 'worktree.config.yaml': 'resources: { PORT: 24750, NEW: 24952 }\n' });
+  expect((await world.coppice(worktree, 'up', '--dry-run')).stderr).toMatch(/NEW +port {2}24962/);
+  expect((await world.coppice(worktree, 'up')).code).toBe(0);
+  expect(heldPorts(world)).toEqual([24_760, 24_962]);
+  expect(records(world)[0]?.ports).toEqual({ PORT: 24_760, NEW: 24_962 });
+});

@@ -68,6 +68,57 @@ async function session(database: string) {
   return client;
 }
 
+/** What is granted on a database, and set for it. */
+async function rules(database: string): Promise<unknown[]> {
+  return server.sql(
+    'postgres',
+    `select coalesce(grantee.rolname, 'public') as who, privilege_type || is_grantable as what from pg_database, aclexplode(datacl) acl
+       left join pg_roles grantee on grantee.oid = acl.grantee where datname = $1
+     union all select coalesce(rolname, 'all'), unnest(setconfig) from pg_db_role_setting join pg_database on pg_database.oid = setdatabase
+       left join pg_roles on pg_roles.oid = setrole where datname = $1 order by 1, 2`,
+    [database],
+  );
+}
+
+test('who may use the source may use its clone, and nobody else; what is set for a role is set there too', async () => {
+  const world = makeWorld();
+  await source('granted');
+  await server.sql(
+    'postgres',
+    `create role owning login createdb password 'p@ss-canary'; create role "Re""ader" login; create role stranger login;
+     alter database granted owner to owning; revoke all on database granted from public;
+     grant connect on database granted to "Re""ader"; grant create, temporary on database granted to "Re""ader" with grant option;
+     alter role "Re""ader" in database granted set statement_timeout to '3s'; alter role owning in database granted set search_path to app, public;
+     alter database granted set log_statement to 'all'; alter database granted set work_mem to '5MB'`,
+  );
+  await server.sql('granted', 'alter table item owner to owning; alter table total owner to owning');
+  const main = await shop(world, server.url('granted'));
+  const boss = await add(world, main, 'a');
+  expect(boss.code, boss.stderr).toBe(0);
+  const all = await rules('granted');
+  expect(all).toHaveLength(10);
+  // Made by a superuser for another owner, whose rights are the owner's.
+  const owners = (rows: unknown[]) => JSON.parse(JSON.stringify(rows).replaceAll('"boss"', '"owning"'));
+  expect(owners(await rules('granted__a'))).toEqual(expect.arrayContaining(all));
+  expect(await server.sql('postgres', "select has_database_privilege('stranger', 'granted__a', 'CONNECT') as may")).toEqual([
+    { may: false },
+  ]);
+  await giveBack(world, main);
+
+  fs.writeFileSync(path.join(main, '.env'), `DATABASE_URL=${server.url('granted', 'owning')}\n`);
+  const owning = await add(world, main, 'b');
+  expect([owning.code, owning.stderr]).toEqual([
+    0,
+    expect.stringMatching(/not copied.*log_statement = all.*statement_timeout = 3s.*"Re""ader"/),
+  ]);
+  // What takes a superuser is not there.
+  const own = all.filter((row) => !/log_statement|statement_timeout/.test(JSON.stringify(row)));
+  expect(await rules('granted__b')).toEqual(own);
+  await giveBack(world, main);
+  await server.sql('postgres', 'drop database granted');
+  await server.sql('postgres', 'drop role owning; drop role "Re""ader"; drop role stranger');
+});
+
 test("a worktree has a clone of the main worktree's database, what else names it follows, and it goes with the worktree", async () => {
   const world = makeWorld();
   await source('one', 'connection limit 50');
@@ -222,12 +273,6 @@ test('who is not the owner clones by reading; `admin:` makes what the app may no
   expect(clone.code, clone.stderr).toBe(0);
   expect(await server.sql('postgres', owner.replace('owned__b', 'owned__c'))).toEqual([{ owner: 'app' }]);
   await server.sql('postgres', 'alter database owned owner to boss');
-  writeFiles(main, { 'worktree.config.local.yaml': `resources: { DATABASE_URL: { admin: "${server.url('postgres')}", data: empty } }\n` });
-  const literal = await add(world, main, 'd');
-  expect(literal.code, literal.stderr).toBe(0);
-  expect((await world.coppice(literal.worktree, 'up')).code).toBe(0);
-  writeFiles(main, { 'worktree.config.local.yaml': 'resources: { DATABASE_URL: { admin: "{{main.env.ADMIN_URL}}", data: empty } }\n' });
-  expect((await world.coppice(literal.worktree, 'up')).code).toBe(0);
   await giveBack(world, main);
   await server.sql('owned', 'drop owned by maker');
   await server.sql('postgres', 'drop role app; drop role maker');
@@ -374,7 +419,7 @@ test('a password is in no argument, output, log or file of the ledger', async ()
   const main = await shop(
     world,
     server.url('secret'),
-    `resources: { DATABASE_URL: { type: postgres, from: "${server.url('secret')}" } }\n`,
+    'resources: { DATABASE_URL: { type: postgres, from: "{{main.env.DATABASE_URL}}" } }\n',
   );
   const app = await session('secret');
   let seen = '';
@@ -395,7 +440,6 @@ test('a password is in no argument, output, log or file of the ledger', async ()
   await looking;
   expect(code, stderr).toBe(0);
   expect(seen).toContain('pg_dump');
-  // The config has the password, so `up` has it too, now and with an administrator's URL written out.
   const again = await world.coppice(path.join(world.root, 'a'), 'up');
   expect(again.code, again.stderr).toBe(0);
   const status = await world.git(main, 'coppice', 'status', '--json');
@@ -407,12 +451,13 @@ test('a password is in no argument, output, log or file of the ledger', async ()
   for (const text of [seen, stderr, stdout, status, ...texts]) expect(text).not.toContain('canary');
   await app.end();
   fs.writeFileSync(path.join(main, '.env'), 'KEY=x\n');
-  // A password that stood in the config alone is not known any more: said, and kept.
+  // A password that is not known any more: said, and kept.
   await world.git(main, 'worktree', 'remove', '--force', '../a');
   const gc = await world.coppice(main, 'gc');
-  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('wants a password')]);
-  const withPassword = await world.run(main, process.execPath, [CLI, 'gc'], { env: { PGPASSWORD: 'p@ss-canary' } });
-  expect(withPassword.code, withPassword.stderr).toBe(0);
+  expect([gc.code, gc.stderr]).toEqual([1, expect.stringContaining('DATABASE_URL')]);
+  fs.writeFileSync(path.join(main, '.env'), `DATABASE_URL=${server.url('secret')}\n`);
+  const known = await world.coppice(main, 'gc');
+  expect(known.code, known.stderr).toBe(0);
   expect(await added()).toEqual([]);
 });
 
@@ -473,6 +518,62 @@ test('killed after any message to the server or entry of the journal, up makes i
   }
   await app.end();
 }, 600_000);
+
+test('a second run killed after any entry of the journal, and after every third message to the server: an up that makes the database again, down, gc', async () => {
+  const world = makeWorld();
+  await source('twice');
+  const main = await shop(world, server.url('twice'));
+  const { worktree } = await add(world, main, 'x');
+  const up = async () => {
+    const { code, stderr } = await world.coppice(worktree, 'up');
+    expect(code, stderr).toBe(0);
+    expect(await server.sql('twice__x', 'select count(*)::int as n from item')).toEqual([{ n: 100 }]);
+  };
+  const counter = path.join(world.root, 'count');
+  /** Runs a verb, killed at each point there is, each time after `before`; `after` makes it right. */
+  const everywhere = async (folder: string, verb: string, before: () => Promise<unknown>, after: () => Promise<void>) => {
+    const run = (env: NodeJS.ProcessEnv) =>
+      world.run(folder, process.execPath, [CLI, verb], { env: { ...SENDS, NODE_OPTIONS: PRELOAD, ...env } });
+    for (const [count, kill, stride] of [
+      ['COPPICE_TEST_COUNT_SENDS', 'COPPICE_TEST_KILL_AT_SEND', 3],
+      ['COPPICE_TEST_COUNT', 'COPPICE_TEST_KILL_AT', 1],
+    ] as const) {
+      fs.writeFileSync(counter, '');
+      await before();
+      expect((await run({ [count]: counter })).code).toBe(0);
+      await after();
+      const { length } = read(counter);
+      expect(length, `${verb}, ${count}`).toBeGreaterThan(2);
+      for (let point = 1; point <= length; point += stride) {
+        await before();
+        const killed = await run({ [kill]: String(point) });
+        expect(killed.signal, `${verb}, ${kill} ${point}`).toBe('SIGKILL');
+        await after();
+      }
+    }
+  };
+  await everywhere(worktree, 'up', () => server.sql('postgres', 'drop database twice__x'), up);
+  await everywhere(worktree, 'down', up, async () => {
+    const { code, stderr } = await world.coppice(worktree, 'down');
+    expect(code, stderr).toBe(0);
+    expect(await added('twice__')).toEqual([]);
+  });
+  const addAgain = () => world.git(main, 'worktree', 'add', worktree, 'x');
+  const remove = () => world.git(main, 'worktree', 'remove', '--force', worktree);
+  await remove();
+  await everywhere(
+    main,
+    'gc',
+    async () => {
+      await addAgain();
+      await remove();
+    },
+    async () => {
+      await giveBack(world, main);
+      expect(await added()).toEqual([]);
+    },
+  );
+}, 300_000);
 
 test('a server that dies in the middle of a copy: the set-up fails with a sentence, and up makes it right', async () => {
   const world = makeWorld();

@@ -182,3 +182,10 @@ test('teardown runs in the worktree with its variables, before resources go; rem
   expect(read(world.root, 'teardown.log')).toBe('24910 a\n');
   expect([fs.existsSync(worktree), records(world)]).toEqual([false, []]);
 });
+
+test('a background step that fails is said by status', async () => {
+  const world = makeWorld();
+  const { worktree } = await add(world, 'steps:\n  late: { run: exit 3, background: true }\n');
+  await until(() => records(world)[0]?.steps.late?.state === 'failed', 'its end');
+  expect((await world.coppice(worktree, 'status')).stdout).toContain('the step late failed: `git coppice logs late`');
+});

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { Failure } from '../../src/outcome.ts';
 import { findComposeFiles, readProject } from '../../src/resources/compose/file.ts';
 import { blockName, findBlock, interpolate, type PortEntry, readPort } from '../../src/resources/compose/ports.ts';
 
@@ -57,15 +58,34 @@ test('a block is taken whole, above what is taken, and running out of ports is s
   expect(blockName(block)).toBe('3000-3011');
   const tried: number[][] = [];
   const take = (ports: number[]) => Promise.resolve(tried.push(ports) > 1);
-  expect(await findBlock(block, { usable: (port) => port !== 3045, take })).toBe(3060);
+  expect(await findBlock(block, 1, { usable: (port) => port !== 3045, take })).toBe(3060);
   expect(tried.map(([first]) => first)).toEqual([3020, 3060]);
   const high = readPort(entry('65530:80'), {}, {});
-  await expect(findBlock(high, { usable: () => true, take })).rejects.toThrow(/compose\.yaml:3: no port is left above 65530/);
+  await expect(findBlock(high, 1, { usable: () => true, take })).rejects.toThrow(/compose\.yaml:3: no port is left above 65530/);
+});
+
+test.for([
+  [1, 3010],
+  [7, 3070],
+  [6254, 3010],
+])('in slot %i the port 3000 is %i', async ([slot, expected]) => {
+  const finder = { usable: () => true, take: () => Promise.resolve(true) };
+  expect(await findBlock(readPort(entry('3000:80'), {}, {}), slot ?? 0, finder)).toBe(expected);
+});
+
+test('where the place of its slot is taken, a port gets the next, and after the last one the first', async () => {
+  const tried: number[] = [];
+  const take = ([port = 0]: number[]) => Promise.resolve(tried.push(port) > 3);
+  const high = readPort(entry('65500:80'), {}, {});
+  expect(await findBlock(high, 2, { usable: () => true, take: (ports) => take(ports) }).catch((error: Error) => error.message)).toMatch(
+    /no port is left above 65500/,
+  );
+  expect(tried).toEqual([65_520, 65_530, 65_510]);
 });
 
 test('a low port gets one that needs no rights', async () => {
   const finder = { usable: () => true, take: () => Promise.resolve(true) };
-  expect(await findBlock(readPort(entry('80:80'), {}, {}), finder)).toBe(8090);
+  expect(await findBlock(readPort(entry('80:80'), {}, {}), 1, finder)).toBe(8090);
 });
 
 test('what cannot be isolated is said with its line', async () => {
@@ -103,6 +123,43 @@ test('the files are those that Compose would find, its override among them', () 
   expect(findComposeFiles(folder, null)).toEqual(['docker-compose.yml', 'docker-compose.override.yml']);
   fs.writeFileSync(path.join(folder, 'compose.yaml'), '');
   expect(findComposeFiles(folder, null)[0]).toBe('compose.yaml');
+});
+
+test.for([
+  ['services: { a: { <<: 3 } }', /^compose\.yaml: Merge sources must be maps/],
+  ['services: { a: *nope }', /^compose\.yaml: Unresolved alias/],
+  ['services: &all { a: *all }', /^compose\.yaml: an alias stands inside of what it names/],
+  ['services: {}\n---\nservices: {}', /^compose\.yaml:2: a second YAML document/],
+  ['include: [other.yaml]', /^compose\.yaml is included by what it includes/],
+  ['services: { a: { extends: { file: none.yaml, service: a } } }', /^There is no none\.yaml/],
+] as const)('%j fails with a sentence', async ([text, message]) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-compose-'));
+  onTestFinished(() => fs.rmSync(folder, { recursive: true }));
+  fs.writeFileSync(path.join(folder, 'compose.yaml'), text);
+  fs.writeFileSync(path.join(folder, 'other.yaml'), 'include: [compose.yaml]\n');
+  const read = readProject(folder, ['compose.yaml']);
+  await expect(read).rejects.toThrow(message);
+  await expect(read).rejects.toBeInstanceOf(Failure);
+});
+
+test('a circle of `extends` ends, and what comes from elsewhere or is one for all is said', async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-compose-'));
+  onTestFinished(() => fs.rmSync(folder, { recursive: true }));
+  const text = `include: ["https://example.com/compose.git", oci://example.com/x]
+services:
+  a: { extends: b, ports: ["1:1"] }
+  b: { extends: a, build: ., image: shop }
+  c: { network_mode: "container:shop_db" }
+`;
+  fs.writeFileSync(path.join(folder, 'compose.yaml'), text);
+  const { services, warnings } = await readProject(folder, ['compose.yaml']);
+  expect(services.map(({ ports }) => ports.length)).toEqual([1, 1, 0]);
+  expect(warnings).toEqual([
+    expect.stringMatching(/^compose\.yaml:1: https:\/\/example\.com\/compose\.git is not on this machine/),
+    expect.stringMatching(/^compose\.yaml:1: oci:/),
+    expect.stringMatching(/^compose\.yaml:4: the service `b` is built as `shop`/),
+    expect.stringMatching(/^compose\.yaml:5: the service `c` uses the network of one certain container/),
+  ]);
 });
 
 test('no compose file, or one that is none, is a sentence', async () => {

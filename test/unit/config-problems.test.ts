@@ -611,6 +611,25 @@ const TABLE: Wrong[] = [
     ],
   },
   {
+    claim: 'two Compose projects',
+    config: ['resources:', '  COMPOSE_PROJECT_NAME: compose', '  OTHER:', '    type: compose', '    export: false'],
+    says: [
+      'worktree.config.yaml:3:3  `OTHER` is a second Compose project beside `COMPOSE_PROJECT_NAME`: both would write COMPOSE_FILE',
+      '  3 |   OTHER:',
+      '        ^^^^^',
+      '  Keep one of them; its `files:` can name several compose files.',
+    ],
+  },
+  {
+    claim: 'a variable that a Compose project writes',
+    config: ['resources:', '  COMPOSE_PROJECT_NAME: compose', 'env:', '  COMPOSE_FILE: compose.yaml'],
+    says: [
+      'worktree.config.yaml:4:3  `COMPOSE_FILE` is written by the Compose project `COMPOSE_PROJECT_NAME` already',
+      '  4 |   COMPOSE_FILE: compose.yaml',
+      '        ^^^^^^^^^^^^',
+    ],
+  },
+  {
     claim: 'bases that meet in an early worktree',
     config: ['resources:', '  PORT: 3000', '  API_PORT: 3030'],
     says: [
@@ -648,6 +667,29 @@ const TABLE: Wrong[] = [
       '  3 |   READER_URL: { type: sqlite, from: dev.db }',
       '                                          ^^^^^^',
       '  Name it once, and let the other variable be computed under `env:`.',
+    ],
+  },
+  {
+    claim: 'a password in the config, which is not shown either',
+    config: [
+      'resources:',
+      '  A: { type: postgres, from: "postgres://app:canary@localhost/shop" }',
+      '  B: { type: mysql, admin: "mysql://localhost/?user=root&password=canary" }',
+      '  C: { type: mysql, vars: { database: DB }, default: { database: koel, password: canary } }',
+    ],
+    says: [
+      'worktree.config.yaml:2:30  `from` holds a password',
+      '  2 |   A: { type: postgres, from: "postgres://app:******@localhost/shop" }',
+      '                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
+      '  Put the URL into an env file of the main worktree, and write `from: "{{main.env.NAME}}"`.',
+      'worktree.config.yaml:3:28  `admin` holds a password',
+      '  3 |   B: { type: mysql, admin: "mysql://localhost/?user=root&password=******" }',
+      '                                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
+      '  Put the URL into an env file of the main worktree, and write `admin: "{{main.env.NAME}}"`.',
+      'worktree.config.yaml:4:72  `default` holds a password',
+      '  4 |   C: { type: mysql, vars: { database: DB }, default: { database: koel, password: ****** } }',
+      '                                                                             ^^^^^^^^',
+      '  Name its variable under `vars: { password: … }`, and set that in an env file of the main worktree.',
     ],
   },
   {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { derivedFrom, markOf, whose } from '../../src/resources/database.ts';
+import { derivedFrom, markOf, namesHolding, whose } from '../../src/resources/database.ts';
 
 describe('whose a database is', () => {
   const ours = markOf('me', 'n1');
@@ -40,6 +40,19 @@ describe('what is derived from a database', () => {
     expect(derivedFrom('shop__a', ['test_{database}*'], ['test_shop__ab_1'], new Set(['shop__ab']))).toEqual([]);
     expect(derivedFrom('shop__a', ['{database}*'], ['shop__a_1', 'shop__ab', 'shop__ab_1'], new Set(['shop__ab']))).toEqual(['shop__a_1']);
     expect(derivedFrom('shop__a', ['test_{database}*'], ['test_shop__a_1'], new Set(['test_shop__a_1']))).toEqual([]);
+  });
+
+  test('is not what could as well be derived from the source, or from any other database with a longer name', () => {
+    const existing = ['shop_dev', 'shop_development', 'shop_development_test', 'shop_dev_test'];
+    expect(derivedFrom('shop_dev', ['{database}*'], existing, new Set(['shop_development']))).toEqual(['shop_dev_test']);
+    expect(derivedFrom('shop__a', ['{database}*'], ['shop__a', 'shop__ab_test', 'shop__a_test'], new Set(['shop__ab', 'shop']))).toEqual([
+      'shop__a_test',
+    ]);
+    expect(derivedFrom('b', ['*{database}'], ['b', 'xx_b', 'yb'], new Set(['xx_b']))).toEqual(['yb']);
+  });
+
+  test('what could ever count as derived is all that holds the name', () => {
+    expect(namesHolding('a', ['a', 'test_a', 'a_1', 'b'])).toEqual(['test_a', 'a_1']);
   });
 
   test('is told by the letters of its name, whatever they mean elsewhere', () => {

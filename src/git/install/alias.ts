@@ -21,9 +21,14 @@ export async function addAlias(commonDir: string): Promise<boolean> {
 
 /** Takes the alias away, if it is ours. @returns whether it was */
 export async function removeAlias(commonDir: string): Promise<boolean> {
-  if (!OURS.test((await readAlias(commonDir)) ?? '')) return false;
+  if (!(await hasAlias(commonDir))) return false;
   await write(commonDir, ['--unset', KEY]);
   return true;
+}
+
+/** Whether `git coppice` is there and ours. */
+export async function hasAlias(commonDir: string): Promise<boolean> {
+  return OURS.test((await readAlias(commonDir)) ?? '');
 }
 
 async function readAlias(commonDir: string): Promise<string | null> {

@@ -80,6 +80,11 @@ case $here in /*) ;; *) here=$PWD/$here ;; esac
 door=$1
 shift
 if [ "$door" = hook ]; then
+  # \`coppice doctor\` asks whether the hook fires.
+  if [ -n "\${COPPICE_PROBE-}" ]; then
+    echo fired >>"$COPPICE_PROBE"
+    exit 0
+  fi
   # A worktree of a husky repository has no .husky/_ until it is copied, and hooks called from it would not fire.
   if [ -d .husky ] && [ ! -L .husky ] && [ ! -e .husky/_ ] && [ ! -L .husky/_ ] && [ -f "\${1%/*}/_/h" ]; then
     /bin/cp -R "\${1%/*}/_" .husky/_ || :

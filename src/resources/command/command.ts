@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { milliseconds } from '../../config/duration.ts';
 import { Failure } from '../../outcome.ts';
-import { tail } from '../../steps/log-tail.ts';
+import { readEnd, tail } from '../../steps/log-tail.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { runCommand } from '../../steps/run-command.ts';
 import type { Created, DestroyEffects, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
@@ -108,7 +108,7 @@ async function runCreate(recipe: Recipe, made: Record<string, string>, effects: 
 
 /** The lines of stderr that are for the user: they begin with `coppice: `. */
 function wordsFor(log: string): string[] {
-  const lines = fs.readFileSync(log, 'utf8').split('\n');
+  const lines = readEnd(log).split('\n');
   return lines.flatMap((line) => (line.startsWith('coppice: ') ? [line.slice('coppice: '.length)] : []));
 }
 

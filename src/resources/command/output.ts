@@ -63,11 +63,20 @@ function isScalar(value: unknown): value is string | number | boolean {
   return ['string', 'number', 'boolean'].includes(typeof value);
 }
 
+/** What shells, loaders, Node and git go by: a service's output must not set it. */
+const NOT_THE_APPS =
+  /^(PATH|HOME|SHELL|USER|IFS|ENV|BASH_ENV|BASH_FUNC_.*|CDPATH|TMPDIR|LD_.*|DYLD_.*|NODE_OPTIONS|NODE_PATH|NODE_EXTRA_CA_CERTS|GIT_.*|COPPICE|COPPICE_.*)$/;
+
 function readEnv(stdout: string, name: string, key: string | undefined): Output {
   const parts = readEnvText(stdout);
   if (Object.keys(parts).length === 0) throw new Failure('`create` printed no `NAME=value` line on stdout, which `output: env` asks for.');
   const odd = Object.keys(parts).find((variable) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable));
   if (odd !== undefined) throw new Failure(`\`create\` printed a line for \`${odd}\`, which cannot be an environment variable.`);
+  const dangerous = Object.keys(parts).find((variable) => NOT_THE_APPS.test(variable));
+  if (dangerous !== undefined)
+    throw new Failure(
+      `\`create\` printed a line for \`${dangerous}\`, which would change how every program runs. Print only what the app reads.`,
+    );
   const own = key ?? name;
   const value = Object.hasOwn(parts, own) ? (parts[own] ?? null) : null;
   if (key !== undefined && value === null)

@@ -7,19 +7,22 @@ import { readIfThere } from '../../ledger/document.ts';
 import { openStateDir } from '../../ledger/state-dir.ts';
 import { Failure } from '../../outcome.ts';
 import { allFree, listeningPorts, usable } from '../../slot.ts';
-import type { CarryRule, Created, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
+import type { CarryRule, Created, DestroyEffects, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
 import type { ResourceOptions } from '../schemas.ts';
 import { type Compose, engineAddress, findCompose, findEngine, thingsOf, towards } from './engine.ts';
 import { type ComposeProject, findComposeFiles, readProject } from './file.ts';
 import { type Generated, overriding, rewriting } from './generate.ts';
-import { blockName, findBlock, type PortFinder, type Published, portsIn, readPort } from './ports.ts';
-import { endStarter, removeProject, startProject } from './run.ts';
+import { blockName, findBlock, isTaken, type PortFinder, type Published, portsIn, readPort } from './ports.ts';
+import { endStarter, forgetProject, removeProject, startProject } from './run.ts';
 
 type Options = ResourceOptions<'compose'>;
 type Made = Record<string, string>;
 
 /** Room for what Compose adds for services: names of containers are host names, of 63 characters at most. */
 const MAX_NAME = 40;
+
+/** Of a longer range than this the main worktree's ports are not kept: a claim is a file. Docker takes minutes for such a range. */
+const MAX_KEPT = 1000;
 
 /**
  * A Compose project of the worktree's own. All of it is in two variables, which Compose reads from `.env` by itself:
@@ -33,11 +36,16 @@ export const compose: ResourceType<Options> = {
     const files = options.files ?? filesOfMain(context);
     const made: Made = {
       ...context.before,
+      ...(context.mainEnv.COMPOSE_PATH_SEPARATOR && { separator: path.delimiter }),
       thing: 'a Compose project',
       name: context.before?.name ?? projectName(context.project, context.slug),
     };
     delete made.files;
     return resolvedFrom(context.name, context.worktreePath, files === null ? made : { ...made, files: JSON.stringify(files) });
+  },
+  async examine(options, { made }, context) {
+    const { examine } = await import('./examine.ts');
+    return examine(options, made.files === undefined ? null : (JSON.parse(made.files) as string[]), context);
   },
   async intact(_options, { made }, effects) {
     if (made.order === undefined || !claimsOf(made).every((name) => effects.claim(name))) return false;
@@ -47,14 +55,14 @@ export const compose: ResourceType<Options> = {
     const folder = folderOf(effects.stateFolder);
     const same = Object.entries(generated.written).every(([name, text]) => readIfThere(path.join(folder, name)) === text);
     const leftover = Object.keys(ports).length !== Object.keys(portsMade(made)).length;
-    return (
-      same && missing.length === 0 && !leftover && made.compose !== 'none' && JSON.stringify(orderIn(generated, effects)) === made.order
-    );
+    // Its files were made for no Compose in particular.
+    if (made.compose === 'none' && (await findCompose(process.env)) !== null) return false;
+    return same && missing.length === 0 && !leftover && JSON.stringify(orderIn(generated, effects)) === made.order;
   },
   create: (_options, resolved, effects) => make(resolved, effects),
-  async start(options, { made }, effects) {
+  async start(options, resolved, effects) {
     if (!options.up) return null;
-    return startProject(options, made, effects);
+    return startProject(options, resolved, effects);
   },
   async stop(made, effects) {
     await endStarter(effects.stateFolder);
@@ -63,16 +71,31 @@ export const compose: ResourceType<Options> = {
   async destroy(made, effects) {
     await endStarter(effects.stateFolder);
     await removeProject(made, effects.worktreeId, ['container', 'network', 'volume']);
-    fs.rmSync(folderOf(effects.stateFolder), { recursive: true, force: true });
-    for (const name of claimsOf(made)) effects.release(name);
+    giveBackAll(made, effects);
+  },
+  nameOf: ({ name }) => name,
+  async forget(made, effects) {
+    const line = await forgetProject(made);
+    await endStarter(effects.stateFolder);
+    giveBackAll(made, effects);
+    return line;
   },
 };
+
+/** What this machine keeps of a project beside its engine. */
+function giveBackAll(made: Made, { stateFolder, release }: DestroyEffects): void {
+  fs.rmSync(folderOf(stateFolder), { recursive: true, force: true });
+  for (const name of claimsOf(made)) release(name);
+}
 
 /** The files that Compose is told of in the main worktree, where it does not look for them. */
 function filesOfMain({ mainEnv, mainPath }: ResourceContext): string[] | null {
   const { COMPOSE_FILE: named, COMPOSE_PATH_SEPARATOR: separator = ':' } = mainEnv;
   if (!named) return null;
-  return named.split(separator || ':').map((file) => (path.isAbsolute(file) ? path.relative(mainPath, file) : file));
+  return named.split(separator || ':').map((file) => {
+    const inside = path.isAbsolute(file) ? path.relative(mainPath, file) : file;
+    return path.isAbsolute(file) && inside.split(path.sep)[0] === '..' ? file : inside;
+  });
 }
 
 /** `<project>-<slug>` as Compose wants it: `[a-z0-9][a-z0-9_-]*`. */
@@ -90,7 +113,7 @@ function hash(text: string): string {
 
 /** What is known from what was made; before it is made, nothing that an app could use. */
 function resolvedFrom(variable: string, worktree: string, made: Made): ResolvedResource {
-  const { name = '', order } = made;
+  const { name = '', order, separator } = made;
   const ports = portsMade(made);
   const composeFile =
     order === undefined ? null : (JSON.parse(order) as string[]).map((file) => path.resolve(worktree, file)).join(path.delimiter);
@@ -100,7 +123,15 @@ function resolvedFrom(variable: string, worktree: string, made: Made): ResolvedR
   });
   return {
     value: composeFile === null ? null : name,
-    variables: composeFile === null ? {} : { COMPOSE_PROJECT_NAME: name, COMPOSE_FILE: composeFile },
+    variables:
+      composeFile === null
+        ? {}
+        : {
+            COMPOSE_PROJECT_NAME: name,
+            COMPOSE_FILE: composeFile,
+            // The main worktree's own would follow into this one's env file.
+            ...(separator && { COMPOSE_PATH_SEPARATOR: separator }),
+          },
     parts: { project: name, ...(JSON.parse(made.parts ?? '{}') as Record<string, string>) },
     made: { ...made, variable, shown: `Compose project ${name}` },
     source: null,
@@ -109,9 +140,13 @@ function resolvedFrom(variable: string, worktree: string, made: Made): ResolvedR
   };
 }
 
+/** How many ports a line of output has room for. */
+const MAX_SHOWN = 20;
+
 function describePorts(name: string, ports: Record<string, number>): string {
   const list = Object.entries(ports).map(([block, to]) => `${block} → ${to}`);
-  return list.length === 0 ? name : `${name}, ports ${list.join(', ')}`;
+  const more = list.length > MAX_SHOWN ? ` and ${list.length - MAX_SHOWN} more` : '';
+  return list.length === 0 ? name : `${name}, ports ${list.slice(0, MAX_SHOWN).join(', ')}${more}`;
 }
 
 /** The main worktree's host ports and what they are here: `{ "5432": 5442, "3000-3005": 3010 }`. */
@@ -158,10 +193,18 @@ interface Reading {
 /** Reads the project and says what the generated files are, with the ports that are known. */
 async function generate(made: Made, effects: ResourceEffects, overrides: boolean): Promise<Reading> {
   const named = made.files === undefined ? null : (JSON.parse(made.files) as string[]);
-  const project = await readProject(effects.worktreePath, findComposeFiles(effects.worktreePath, named));
   const own = { ...effects.mainEnv, ...effects.variables() };
-  const published = project.services.flatMap(({ ports }) => ports.map((entry) => readPort(entry, effects.mainEnv, own)));
+  const project = await readProject(effects.worktreePath, findComposeFiles(effects.worktreePath, named), own);
   const known = portsMade(made);
+  const published = project.services.flatMap(({ ports }) =>
+    ports.map((entry) => {
+      const port = readPort(entry, effects.mainEnv, own);
+      // A variable that is computed from what was taken here makes it no less taken.
+      return isTaken(port, known) ? readPort(entry, effects.mainEnv, effects.mainEnv) : port;
+    }),
+  );
+  // Before any is taken: what one service of the main worktree has, another's here must not get.
+  for (const { main } of published) if (main.length <= MAX_KEPT) for (const port of main) effects.keepForMain(port);
   const ports: Record<string, number> = {};
   for (const port of published) {
     const there = known[blockName(port)];
@@ -191,7 +234,7 @@ async function make(resolved: ResolvedResource, effects: ResourceEffects): Promi
     missing.push(...published.filter((port) => port.from !== null && blockName(port) === block));
   }
   const finder = await portFinder(effects);
-  for (const port of missing) ports[blockName(port)] ??= await findBlock(port, finder);
+  for (const port of missing) ports[blockName(port)] ??= await findBlock(port, effects.slot, finder);
   made = { ...made, ports: JSON.stringify(ports), style: overrides ? 'override' : 'copies', compose: program?.version ?? 'none' };
   const { generated } = await generate(made, effects, overrides);
   made = { ...made, order: JSON.stringify(orderIn(generated, effects)), parts: JSON.stringify(partsOf(published, ports)) };
@@ -199,7 +242,7 @@ async function make(resolved: ResolvedResource, effects: ResourceEffects): Promi
   for (const name of stale) effects.release(name);
   write(generated, folderOf(effects.stateFolder));
   const is = resolvedFrom(variable, effects.worktreePath, made);
-  const separators = Object.values(is.variables).join('').split(path.delimiter).length - 1;
+  const separators = (is.variables.COMPOSE_FILE ?? '').split(path.delimiter).length - 1;
   if (separators !== generated.order.length - 1)
     throw new Failure(
       `The path of this worktree holds a \`${path.delimiter}\`, which COMPOSE_FILE cannot say. Move the worktree with \`git worktree move\`.`,
@@ -230,9 +273,10 @@ async function ownProject(made: Made, effects: ResourceEffects): Promise<Made> {
 
 async function portFinder(effects: ResourceEffects): Promise<PortFinder> {
   const listening = await listeningPorts();
-  const reserved = () => reservedPorts(claimedNames(openStateDir()));
+  const reserved = reservedPorts(claimedNames(openStateDir()));
   return {
-    usable: (port) => usable(port) && !reserved().has(port),
+    // One that another reserves meanwhile cannot be claimed.
+    usable: (port) => usable(port) && !reserved.has(port),
     async take(block) {
       const taken: string[] = [];
       for (const port of block) {
@@ -240,7 +284,11 @@ async function portFinder(effects: ResourceEffects): Promise<PortFinder> {
         taken.push(`port-${port}`);
       }
       // Claimed first, probed then: of two of us only the one that has it asks.
-      if (taken.length === block.length && (await allFree(block, listening))) return true;
+      if (taken.length === block.length && (await allFree(block, listening))) {
+        // To claim it again would succeed.
+        for (const port of block) reserved.add(port);
+        return true;
+      }
       for (const name of taken) effects.release(name);
       return false;
     },

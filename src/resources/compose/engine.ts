@@ -62,6 +62,20 @@ export async function findEngine(env: NodeJS.ProcessEnv, signal?: AbortSignal): 
   return { why: answer.installed ? answer.last : 'there is no `docker` on PATH', installed: answer.installed };
 }
 
+/** The engine of a record: where it was met, else where this process's environment points when that is it. */
+export async function reachEngine(
+  made: EngineAddress & { engine?: string },
+  env: NodeJS.ProcessEnv,
+  signal?: AbortSignal,
+): Promise<{ env: NodeJS.ProcessEnv; state: EngineState }> {
+  const there = towards(made, env);
+  const state = await findEngine(there, signal);
+  const same = there.DOCKER_HOST === env.DOCKER_HOST && there.DOCKER_CONTEXT === env.DOCKER_CONTEXT;
+  if (same || ('id' in state && state.id === made.engine)) return { env: there, state };
+  const here = await findEngine(env, signal);
+  return 'id' in here && here.id === made.engine ? { env, state: here } : { env: there, state };
+}
+
 /** Compose, as it is there. */
 export interface Compose {
   command: 'docker compose' | 'docker-compose';
@@ -147,7 +161,8 @@ export interface ContainerState {
   exitCode: number;
   /** Null when it has no health check. */
   health: string | null;
-  restarting: boolean;
+  /** When it was last started, as the engine writes it. */
+  startedAt: string;
 }
 
 /** The containers of a project that belong to its services. */
@@ -155,11 +170,14 @@ export async function containerStates(project: string, env: NodeJS.ProcessEnv): 
   const filters = ['--filter', `label=${PROJECT}=${project}`, '--filter', 'label=com.docker.compose.oneoff=False'];
   const ids = (await mustAsk(['ps', '-aq', '--no-trunc', ...filters], env)).split('\n').filter(Boolean);
   if (ids.length === 0) return [];
-  const found = JSON.parse(await mustAsk(['container', 'inspect', ...ids], env)) as {
+  const inspected = await ask('docker', ['container', 'inspect', ...ids], env);
+  // Of those that went between the two questions it says so, and tells the others.
+  if (!inspected.ok && !/no such/i.test(inspected.last)) throw new Failure(`The Docker engine does not answer (${inspected.last}).`);
+  const found = JSON.parse(inspected.stdout) as {
     Id: string;
     Name: string;
     Config: { Labels: Record<string, string> };
-    State: { Status: string; ExitCode: number; Restarting: boolean; Health?: { Status: string } };
+    State: { Status: string; ExitCode: number; StartedAt: string; Health?: { Status: string } };
   }[];
   return found.map(({ Id, Name, Config, State }) => ({
     id: Id,
@@ -168,6 +186,6 @@ export async function containerStates(project: string, env: NodeJS.ProcessEnv): 
     status: State.Status,
     exitCode: State.ExitCode,
     health: State.Health && State.Health.Status !== 'none' ? State.Health.Status : null,
-    restarting: State.Restarting,
+    startedAt: State.StartedAt,
   }));
 }

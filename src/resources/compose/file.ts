@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Document, LineCounter, Node } from 'yaml';
 import { readIfThere } from '../../ledger/document.ts';
 import { errorMessage, Failure } from '../../outcome.ts';
-import type { PortEntry } from './ports.ts';
+import { interpolate, type PortEntry } from './ports.ts';
 
 type Data = Record<string, unknown>;
 
@@ -58,8 +58,13 @@ export async function readComposeFile(file: string, name: string): Promise<Compo
   const text = readIfThere(file);
   if (text === null) throw new Failure(`There is no ${name}, which a compose file of this worktree names.`);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, merge: true, logLevel: 'silent' });
+  // Errors only: Compose's own tags would be warned of on the terminal.
+  const document = parseDocument(text, { lineCounter: lines, merge: true, logLevel: 'error' });
   const [error] = document.errors;
+  if (error?.code === 'MULTIPLE_DOCS')
+    throw new Failure(
+      `${name}:${lines.linePos(error.pos[0]).line}: a second YAML document. Put it into a file of its own, and name both with \`files:\`.`,
+    );
   if (error)
     throw new Failure(
       `${name}:${lines.linePos(error.pos[0]).line}: not valid YAML: ${error.message.split('\n')[0]?.replace(/ at line.*$/, '')}.`,
@@ -80,14 +85,20 @@ function plain(document: Document, name: string): Data {
   try {
     data = document.toJS({ maxAliasCount: 1000 });
   } catch (error) {
-    // Of an alias that names nothing, or too many of them.
-    if (!(error instanceof ReferenceError)) throw error;
+    // Of an alias that names nothing, too many of them, or `<<` with what is no map.
+    if (!(error instanceof ReferenceError) && !/^Merge sources/.test(errorMessage(error))) throw error;
     throw new Failure(`${name}: ${errorMessage(error)}.`);
   }
+  if (holdsItself(data)) throw new Failure(`${name}: an alias stands inside of what it names.`);
   if (!isMap(data)) throw new Failure(`${name} is not a compose file: a map with \`services:\` is expected.`);
   if (data.services !== undefined && data.services !== null && !isMap(data.services))
     throw new Failure(`${name} is not a compose file: \`services:\` is a map.`);
   return data;
+}
+
+function holdsItself(value: unknown, above: readonly unknown[] = []): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return above.includes(value) || Object.values(value).some((inner) => holdsItself(inner, [...above, value]));
 }
 
 function lineOf(document: Document, lines: LineCounter, at: readonly (string | number)[]): number {
@@ -115,15 +126,22 @@ function entries(value: unknown): [string, Data][] {
   return isMap(value) ? Object.entries(value).map(([name, entry]) => [name, isMap(entry) ? entry : {}]) : [];
 }
 
-/** Reads the files of a project, those that they include or extend too. @param names relative to the worktree */
-export async function readProject(worktree: string, names: readonly string[]): Promise<ComposeProject> {
+/**
+ * Reads the files of a project, those that they include or extend too.
+ * @param names relative to the worktree
+ * @param env for variables in the paths of other files
+ */
+export async function readProject(worktree: string, names: readonly string[], env: Record<string, string> = {}): Promise<ComposeProject> {
   const files: ComposeFile[] = [];
+  const begun = new Set<string>();
   const read = async (file: string): Promise<ComposeFile> => {
     const known = files.find((other) => other.path === file);
     if (known) return known;
     const relative = path.relative(worktree, file);
     const one = await readComposeFile(file, relative.startsWith('..') ? file : relative);
-    for (const included of includes(one)) await read(path.resolve(path.dirname(file), included));
+    if (begun.has(file)) throw new Failure(`${one.name} is included by what it includes.`);
+    begun.add(file);
+    for (const included of includes(one)) if (!isRemote(included)) await read(path.resolve(path.dirname(file), interpolate(included, env)));
     files.push(one);
     return one;
   };
@@ -135,7 +153,7 @@ export async function readProject(worktree: string, names: readonly string[]): P
       services.set(name, service);
       const tag = file.tag(['services', name, 'ports']);
       if (tag === '!reset' || tag === '!override') service.ports = [];
-      if (tag !== '!reset') service.ports.push(...(await portsOf(file, name, spec, read)));
+      if (tag !== '!reset') service.ports.push(...(await portsOf(file, name, spec, env)));
       if (spec.container_name !== undefined || spec.extends !== undefined) service.containerName = true;
     }
   }
@@ -156,20 +174,16 @@ function includes({ data }: ComposeFile): string[] {
   if (!Array.isArray(data.include)) return [];
   return data.include.flatMap((entry: unknown) => {
     const named = isMap(entry) ? entry.path : entry;
-    return (Array.isArray(named) ? named : [named]).filter(
-      (name): name is string => typeof name === 'string' && !/^(https?|oci|git@)/.test(name),
-    );
+    return (Array.isArray(named) ? named : [named]).filter((name): name is string => typeof name === 'string');
   });
 }
 
+function isRemote(name: string): boolean {
+  return /^([a-z][a-z0-9+.-]*:\/\/|oci:|git@|github\.com\/)/.test(name);
+}
+
 /** The ports of a service, and those of the one that it extends. */
-async function portsOf(
-  file: ComposeFile,
-  service: string,
-  spec: Data,
-  read: (file: string) => Promise<ComposeFile>,
-  depth = 0,
-): Promise<PortEntry[]> {
+async function portsOf(file: ComposeFile, service: string, spec: Data, env: Record<string, string>, depth = 0): Promise<PortEntry[]> {
   const written = Array.isArray(spec.ports) ? spec.ports : [];
   const ports = written.map((port: unknown, index) => ({
     service,
@@ -178,10 +192,10 @@ async function portsOf(
   }));
   const base = isMap(spec.extends) ? spec.extends : { service: spec.extends };
   if (typeof base.service !== 'string' || depth > 20) return ports;
-  const other = typeof base.file === 'string' ? await readExtended(file, base.file) : file;
+  const other = typeof base.file === 'string' ? await readExtended(file, interpolate(base.file, env)) : file;
   const [, extended] = entries(other.data.services).find(([name]) => name === base.service) ?? [];
   if (!extended) return ports;
-  const more = await portsOf(other, base.service, extended, read, depth + 1);
+  const more = await portsOf(other, base.service, extended, env, depth + 1);
   return [...more.map((port) => ({ ...port, service })), ...ports];
 }
 
@@ -201,11 +215,22 @@ function isShared({ external, name }: Data): boolean {
 function warningsOf(file: ComposeFile): string[] {
   const { data, place } = file;
   const found: string[] = [];
-  for (const [name, { network_mode: mode }] of entries(data.services))
+  for (const remote of includes(file).filter(isRemote))
+    found.push(`${place(['include'])}: ${remote} is not on this machine, so ports that it publishes are the same in every worktree`);
+  for (const [name, { network_mode: mode, image, build }] of entries(data.services)) {
     if (mode === 'host')
       found.push(
         `${place(['services', name, 'network_mode'])}: the service \`${name}\` uses the machine's own network (\`network_mode: host\`): its ports are the same in every worktree`,
       );
+    if (typeof mode === 'string' && mode.startsWith('container:'))
+      found.push(
+        `${place(['services', name, 'network_mode'])}: the service \`${name}\` uses the network of one certain container (\`${mode}\`)`,
+      );
+    if (typeof image === 'string' && build != null && !image.includes('COMPOSE_PROJECT_NAME'))
+      found.push(
+        `${place(['services', name, 'image'])}: the service \`${name}\` is built as \`${image}\`, which is the same image in every worktree: who builds last has it`,
+      );
+  }
   for (const kind of ['volumes', 'networks'] as const) {
     const what = kind === 'volumes' ? 'volume' : 'network';
     for (const [name, spec] of entries(data[kind])) {

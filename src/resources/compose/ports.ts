@@ -17,6 +17,8 @@ export interface Published {
   count: number;
   /** The first host port that it has here, where it is left as it is. */
   own: number | null;
+  /** The host ports that it has in the main worktree. */
+  main: number[];
   /** The first container port. */
   target: number;
   /** With other host ports in their place, as Compose reads it. */
@@ -49,6 +51,7 @@ export function readPort(entry: PortEntry, main: Record<string, string>, own: Re
     from: left ? null : here.first,
     count: here.count,
     own: here.first,
+    main: there.first === null ? [] : portsIn(there.first, there.count),
     target: here.target,
     withHost(first) {
       const host = here.count === 1 ? String(first) : `${first}-${first + here.count - 1}`;
@@ -146,6 +149,12 @@ export function blockName({ from, count }: Published): string {
   return count === 1 ? String(from) : `${from}-${(from ?? 0) + count - 1}`;
 }
 
+/** Whether the variables of this worktree give an entry the very port that was taken for it here. */
+export function isTaken({ main, own }: Published, taken: Record<string, number>): boolean {
+  const name = main.length === 1 ? String(main[0]) : `${main[0]}-${main.at(-1)}`;
+  return own !== null && taken[name] === own;
+}
+
 /** What is needed to find free ports. */
 export interface PortFinder {
   /** Whether anything forbids a port, without asking who listens. */
@@ -157,13 +166,19 @@ export interface PortFinder {
 /** Below this a port needs rights, e.g. of an engine without root: a worktree gets a higher one. */
 const FIRST_PLAIN_PORT = 1024;
 
-/** Finds a block of ports for one of the main worktree's: `from + k × 10`, the first that is free. @throws {Failure} when none is left */
-export async function findBlock(published: Published, finder: PortFinder): Promise<number> {
+/**
+ * Finds a block of ports for one of the main worktree's: `from + slot × 10`, as a `port` has it, else the first free one after
+ * that, else the first free one before.
+ * @throws {Failure} when none is left
+ */
+export async function findBlock(published: Published, slot: number, finder: PortFinder): Promise<number> {
   const { from, count, entry } = published;
   if (from === null) throw new Error('a port that needs no place');
   const step = Math.ceil(count / 10) * 10;
   const base = from < FIRST_PLAIN_PORT ? from + 8000 : from;
-  for (let first = base + step; first + count - 1 <= 65_535; first += step) {
+  const places = Math.max(0, Math.floor((65_535 - (count - 1) - base) / step));
+  for (let tried = 0; tried < places; tried += 1) {
+    const first = base + (((Math.max(1, slot) - 1 + tried) % places) + 1) * step;
     const block = portsIn(first, count);
     if (block.every((port) => finder.usable(port)) && (await finder.take(block))) return first;
   }

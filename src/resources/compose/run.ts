@@ -5,20 +5,19 @@ import { readIfThere } from '../../ledger/document.ts';
 import { Failure } from '../../outcome.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
-import type { ResourceEffects } from '../resource.ts';
+import type { ResolvedResource, ResourceEffects } from '../resource.ts';
 import type { ResourceOptions } from '../schemas.ts';
 import {
   ask,
   type ContainerState,
   containerStates,
   findCompose,
-  findEngine,
   type Kind,
   lastLine,
   markOn,
+  reachEngine,
   removeThing,
   thingsOf,
-  towards,
 } from './engine.ts';
 
 type Made = Record<string, string>;
@@ -32,14 +31,18 @@ const POLL_MS = 250;
  * @returns a line of output
  * @throws {Failure} when one is not, or the time is over
  */
-export async function startProject(options: ResourceOptions<'compose'>, made: Made, effects: ResourceEffects): Promise<string> {
+export async function startProject(
+  options: ResourceOptions<'compose'>,
+  { made, variables }: ResolvedResource,
+  effects: ResourceEffects,
+): Promise<string> {
   const { name = '' } = made;
-  const env = towards(made, effects.environment());
-  const engine = await findEngine(env, effects.signal);
+  // Its own variables are not among the environment's with `export: false`: Compose would take the main worktree's project.
+  const { env, state: engine } = await reachEngine(made, { ...effects.environment(), ...variables }, effects.signal);
   if (!('id' in engine))
     throw new Failure(
       engine.installed
-        ? `${name} was not started: the Docker engine does not answer (${engine.why}). Start it, then run \`git coppice up\`.`
+        ? `${name} was not started: the Docker engine does not answer (${engine.why}). Start it, then run \`git coppice up\`.${goneForGood(made)}`
         : `${name} was not started: ${engine.why}. Install Docker with Compose, then run \`git coppice up\`.`,
     );
   const program = await findCompose(env);
@@ -47,9 +50,10 @@ export async function startProject(options: ResourceOptions<'compose'>, made: Ma
     throw new Failure(`${name} was not started: Compose is not there. Install Docker's Compose plugin, then run \`git coppice up\`.`);
   if (made.engine !== engine.id)
     throw new Failure(
-      `${name} was not started: it belongs to another Docker engine than the one that answers. Reach that one (DOCKER_HOST, \`docker context\`), or run \`git coppice down\` there first.`,
+      `${name} was not started: it was made on another Docker engine than the one that answers. Reach that one (DOCKER_HOST, \`docker context\`), then run \`git coppice up\`.${goneForGood(made)}`,
     );
   await endStarter(effects.stateFolder);
+  const before = await containerStates(name, env);
   const timeoutMs = milliseconds(options.timeout);
   const deadline = Date.now() + timeoutMs;
   fs.rmSync(effects.log, { force: true });
@@ -67,18 +71,30 @@ export async function startProject(options: ResourceOptions<'compose'>, made: Ma
     throw new Failure(
       `${name} could not be started: ${result.why}: ${lastLine(readIfThere(effects.log) ?? '') || 'it said nothing'} (${effects.log})`,
     );
-  return healthy(name, env, deadline, timeoutMs, effects);
+  return healthy({ name, env, deadline, timeoutMs, before }, effects);
 }
 
-async function healthy(
-  name: string,
-  env: NodeJS.ProcessEnv,
-  deadline: number,
-  timeoutMs: number,
-  effects: ResourceEffects,
-): Promise<string> {
+/** What to say of an engine that was met once. */
+function goneForGood({ engine, name }: Made): string {
+  return engine === undefined ? '' : ` If it is gone for good, \`git coppice gc --forget ${name}\` first.`;
+}
+
+interface Start {
+  name: string;
+  env: NodeJS.ProcessEnv;
+  deadline: number;
+  timeoutMs: number;
+  /** The containers that were there before. */
+  before: ContainerState[];
+}
+
+async function healthy({ name, env, deadline, timeoutMs, before }: Start, effects: ResourceEffects): Promise<string> {
+  // What did not run and was not started is of a service that was not asked for.
+  const untouched = new Set(
+    before.filter(({ status }) => ['created', 'exited', 'dead'].includes(status)).map(({ id, startedAt }) => `${id} ${startedAt}`),
+  );
   for (;;) {
-    const states = await containerStates(name, env);
+    const states = (await containerStates(name, env)).filter(({ id, startedAt }) => !untouched.has(`${id} ${startedAt}`));
     const failed = states.find((state) => hasFailed(state));
     if (failed) throw new Failure(`${failed.service} of ${name} ${await whatFailed(failed, env)}`);
     if (states.every(isUp)) {
@@ -134,18 +150,17 @@ const ROUNDS = 5;
 export async function removeProject(made: Made, worktreeId: string, kinds: readonly Kind[]): Promise<void> {
   const { name } = made;
   if (name === undefined) return;
-  const env = towards(made, process.env);
-  const engine = await findEngine(env);
+  const { env, state: engine } = await reachEngine(made, process.env);
   if (!('id' in engine)) {
     // Where there never was an engine there is nothing.
     if (!engine.installed && made.engine === undefined) return;
     throw new Failure(
-      `Whether the Compose project ${name} is still there cannot be told: ${engine.installed ? `the Docker engine does not answer (${engine.why})` : engine.why}. It is kept; run \`git coppice gc\` when Docker is there.`,
+      `Whether the Compose project ${name} is still there cannot be told: ${engine.installed ? `the Docker engine does not answer (${engine.why})` : engine.why}. It is kept; run \`git coppice gc\` when Docker is there.${goneForGood(made)}`,
     );
   }
   if (made.engine !== undefined && made.engine !== engine.id)
     throw new Failure(
-      `The Compose project ${name} is on another Docker engine than the one that answers. It is kept; run \`git coppice gc\` where that one is reached (DOCKER_HOST, \`docker context\`).`,
+      `The Compose project ${name} is on another Docker engine than the one that answers. It is kept; run \`git coppice gc\` where that one is reached (DOCKER_HOST, \`docker context\`).${goneForGood(made)}`,
     );
   for (let round = 0; ; round += 1) {
     const things = (await thingsOf(name, env, kinds)).filter((thing) => markOn(thing) === worktreeId || isOurs(thing.name, made));
@@ -167,4 +182,19 @@ export async function removeProject(made: Made, worktreeId: string, kinds: reado
  */
 function isOurs(thing: string, made: Made): boolean {
   return made.checked !== undefined && /^[-_]/.test(thing.slice(made.name?.length)) && thing.startsWith(made.name ?? '');
+}
+
+/**
+ * Gives up a project whose engine is gone for good.
+ * @returns how to remove what may still be somewhere
+ * @throws {Failure} when its engine answers
+ */
+export async function forgetProject(made: Made): Promise<string> {
+  const { name = '', engine } = made;
+  const { state } = await reachEngine(made, process.env);
+  if ('id' in state && (engine === undefined || engine === state.id))
+    throw new Failure(
+      `The Docker engine of the Compose project ${name} answers, so it need not be given up: \`git coppice down\` in its worktree removes it, or \`git coppice gc\` when that is gone.`,
+    );
+  return `nothing was removed on any engine; where something of ${name} is left, \`docker compose -p ${name} down -v\` removes it`;
 }

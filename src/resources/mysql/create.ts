@@ -7,7 +7,7 @@ import { Failure } from '../../outcome.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { runCommand } from '../../steps/run-command.ts';
 import { type Address, claimOn, type Origin } from '../address.ts';
-import { addressIn, derivedFrom, makerAddress, markOf, type Seen, whose } from '../database.ts';
+import { addressIn, makerAddress, markOf, namesHolding, type Seen, whose } from '../database.ts';
 import type { Created, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { findClients } from './clients.ts';
 import { candidates, ENGINE, type MysqlOptions, named, unlearnt } from './names.ts';
@@ -116,10 +116,9 @@ function allowedNames({ name }: MysqlOptions, { source = '', wanted = '' }: Reco
 }
 
 /** The databases that would count as derived from ours, and were there before it: they are not. */
-async function derivedBefore(database: string, { options, server }: Making): Promise<string[]> {
-  if (options.owns.length === 0) return [];
+async function derivedBefore(database: string, { server }: Making): Promise<string[]> {
   const names = (await server.databases()).map((there) => there.name);
-  return derivedFrom(database, options.owns, names, new Set());
+  return namesHolding(database, names);
 }
 
 /** The clause that gives it the source's character set and collation. @throws {Failure} when there is no source to copy */

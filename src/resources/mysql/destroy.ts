@@ -49,8 +49,8 @@ async function derivedDatabases(made: Record<string, string>, server: Server): P
   return derivedFrom(
     database,
     patterns,
-    all.map(({ name }) => name).filter((name) => !before.includes(name) && name !== source),
-    new Set([...marked, ...claimed]),
+    all.map(({ name }) => name),
+    new Set([...marked, ...claimed, ...before, source]),
   );
 }
 

@@ -34,6 +34,7 @@ export const mysql: ResourceType<MysqlOptions> = {
     };
     return named(before?.database ?? wanted, address, made, options, context.name);
   },
+  examine: async (options, resolved) => (await import('./examine.ts')).examine(options, resolved),
   async intact(_options, resolved, effects) {
     const { made } = resolved;
     return withServer(addressIn(resolved, ENGINE), async (server) => {

@@ -140,6 +140,11 @@ function explanation(why: string, log: string): string {
     return `the server's disk is full: ${short}. Make room, then run \`git coppice up\`.`;
   if (/Table definition has changed/i.test(short))
     return `a table was altered while it was copied: ${short}. Run \`git coppice up\` when the migration is over.`;
+  // MySQL from 8.0 writes a binary log unless it is told not to, and then this takes SUPER.
+  if (/^ERROR 1419 /.test(short))
+    return `${short}. It has triggers or functions: an administrator lets ordinary users make them by \`SET PERSIST log_bin_trust_function_creators = 1\`.`;
+  if (/^ERROR 3105 /.test(short))
+    return `${short}. MariaDB's programs do not copy such tables of MySQL: install MySQL's own, \`mysqldump\` and \`mysql\`.`;
   return short;
 }
 

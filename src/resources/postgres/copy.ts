@@ -2,7 +2,8 @@ import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { errorMessage, Failure } from '../../outcome.ts';
-import type { Address } from '../address.ts';
+import { type Address, isOnThisMachine } from '../address.ts';
+import { containerHas, containersPublishing } from '../container.ts';
 import { programEnvironment, type Server } from './server.ts';
 
 /** How to start one of PostgreSQL's programs. */
@@ -11,6 +12,8 @@ interface Program {
   args: string[];
   /** Seen from where the program runs. */
   env: NodeJS.ProcessEnv;
+  /** Its major version; of one in a container, the server's. */
+  version: number;
 }
 
 /** Where PostgreSQL's programs are installed beside each other, a folder a version. */
@@ -43,37 +46,48 @@ export interface Copy {
  * @throws {Failure} when the programs are not there, or one of them fails, with its last words
  */
 export async function dumpAndLoad({ server, address, source, target, rows, signal }: Copy): Promise<void> {
-  const dump = await findProgram('pg_dump', server, address, source);
-  const load = await findProgram('psql', server, address, target);
+  const dump = await findDump(server, address, source);
+  const load = await findPsql(server, address, target, dump);
   // Who is no superuser can neither give objects away nor grant in another's name.
   const own = server.user.superuser ? [] : ['--no-owner', '--no-privileges'];
   const loading = spawn(load.command, [...load.args, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
     env: load.env,
     stdio: ['pipe', 'ignore', 'pipe'],
   });
+  const editing = knowsTooMuch(dump, server) ? spawn('sed', [EDIT], { env: SED, stdio: ['pipe', loading.stdin, 'pipe'] }) : null;
   const dumping = spawn(dump.command, [...dump.args, ...LOCK_WAIT, ...own, ...(rows ? [] : ['--schema-only'])], {
     env: dump.env,
-    stdio: ['ignore', loading.stdin, 'pipe'],
+    stdio: ['ignore', editing?.stdin ?? loading.stdin, 'pipe'],
   });
-  // The pipe is between the two now; this process would only keep it open.
+  // The pipes are between the programs now; this process would only keep them open.
   loading.stdin.destroy();
+  editing?.stdin.destroy();
   const stop = () => {
     dumping.kill();
     loading.kill();
   };
   signal.addEventListener('abort', stop);
-  const ends = await Promise.all([ended(dumping, 'pg_dump'), ended(loading, 'psql')]);
+  const ends = await Promise.all([ended(dumping, 'pg_dump'), ended(loading, 'psql'), editing && ended(editing, 'sed')]);
   signal.removeEventListener('abort', stop);
   if (signal.aborted) throw new Failure('interrupted');
-  const [dumped, loaded] = ends;
+  const [dumped, loaded, edited] = ends;
   // A load that fails breaks the dump's pipe: then it is the load that has something to say.
-  const why = loaded ?? dumped;
+  const why = loaded ?? dumped ?? edited;
   if (why !== null) throw new Failure(`${source} could not be copied: ${why}`);
 }
 
+/** Whether a dump begins with a setting that the server does not know: the programs of 17 and later write it for any server. */
+function knowsTooMuch({ version }: Program, server: Server): boolean {
+  return version >= 17 && server.version < 170_000;
+}
+
+/** In the head alone: further down the line could be a row. */
+const EDIT = '1,30{/^SET transaction_timeout = 0;$/d;}';
+const SED = { ...process.env, LC_ALL: 'C' };
+
 /** Runs a file of SQL in a database. @throws {Failure} with the last words of psql */
 export async function runSqlFile(server: Server, address: Address, database: string, file: string, signal: AbortSignal): Promise<void> {
-  const { command, args, env } = await findProgram('psql', server, address, database);
+  const { command, args, env } = await findPsql(server, address, database);
   const input = fs.openSync(file, 'r');
   try {
     const child = spawn(command, [...args, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
@@ -105,30 +119,65 @@ function ended(child: ReturnType<typeof spawn>, name: string): Promise<string | 
 }
 
 /**
- * A program of the server's version or later: on PATH, beside its other versions, or in the container that publishes the
- * server's port.
+ * A pg_dump of the server's version, else the oldest of those that are later: on PATH, beside its other versions, or in the
+ * container that publishes the server's port. A server refuses an older one.
  */
-async function findProgram(name: 'pg_dump' | 'psql', server: Server, address: Address, database: string): Promise<Program> {
-  const env = programEnvironment(address, database);
+export async function findDump(server: Server, address: Address, database: string): Promise<Program> {
   const major = Math.floor(server.version / 10_000);
-  // psql of any version loads; a dump by an older program is refused by the server's.
-  const oldest = name === 'pg_dump' ? major : 0;
-  const seen: number[] = [];
+  const seen = await installed('pg_dump', major);
+  const [best] = seen.filter(({ version }) => version >= major);
+  if (best !== undefined) return { ...best, args: [], env: programEnvironment(address, database) };
+  const newest = seen.at(-1);
+  return inContainer(
+    'pg_dump',
+    server,
+    address,
+    database,
+    newest ? `is version ${newest.version}, older than the server's ${major}` : null,
+  );
+}
+
+/** A psql to load with. @param dump what writes: its own psql knows all that it writes */
+async function findPsql(server: Server, address: Address, database: string, dump?: Program): Promise<Program> {
+  if (dump?.command === 'docker') return inContainer('psql', server, address, database, null);
+  const beside = dump?.command.includes('/') ? path.join(path.dirname(dump.command), 'psql') : '';
+  const seen = beside !== '' && fs.existsSync(beside) ? [{ command: beside, version: dump?.version ?? 0 }] : await installed('psql', 0);
+  const [any] = seen;
+  if (any === undefined) return inContainer('psql', server, address, database, null);
+  return { ...any, args: [], env: programEnvironment(address, database) };
+}
+
+/** Where a program is installed: of the version that is wanted at once when PATH has it, else all, the oldest first. */
+async function installed(name: 'pg_dump' | 'psql', wanted: number): Promise<{ command: string; version: number }[]> {
+  const seen: { command: string; version: number }[] = [];
   for (const command of candidates(name)) {
     const version = await versionOf(command);
     if (version === null) continue;
-    if (version >= oldest) return { command, args: [], env };
-    seen.push(version);
+    // Any version of psql will do.
+    if (version === wanted || wanted === 0) return [{ command, version }];
+    seen.push({ command, version });
   }
-  const container = await publishingContainer(address.port);
-  if (container !== null) {
-    const inside = { ...env, PGHOST: 'localhost', PGPORT: '5432' };
-    const passed = Object.keys(inside).filter((key) => /^PG(HOST|PORT|USER|PASSWORD|DATABASE|APPNAME)$/.test(key));
-    return { command: 'docker', args: ['exec', '-i', ...passed.flatMap((key) => ['-e', key]), container, name], env: inside };
+  return seen.sort((a, b) => a.version - b.version);
+}
+
+/** @param here what is wrong with the one that is installed; null when there is none @throws {Failure} when no container has it */
+async function inContainer(
+  name: 'pg_dump' | 'psql',
+  server: Server,
+  address: Address,
+  database: string,
+  here: string | null,
+): Promise<Program> {
+  const major = Math.floor(server.version / 10_000);
+  for (const publisher of isOnThisMachine(address.host) ? await containersPublishing(address.port) : []) {
+    if (!(await containerHas(publisher, name))) continue;
+    const env = { ...programEnvironment(address, database), PGHOST: 'localhost', PGPORT: String(publisher.port) };
+    const passed = Object.keys(env).filter((key) => /^PG(HOST|PORT|USER|PASSWORD|DATABASE|APPNAME)$/.test(key));
+    const args = ['exec', '-i', ...passed.flatMap((key) => ['-e', key]), publisher.id, name];
+    return { command: 'docker', args, env, version: major };
   }
-  const found = seen.length === 0 ? 'is not installed' : `is version ${Math.max(...seen)}, older than the server's ${major}`;
   throw new Failure(
-    `${name} ${found}, and no container publishes port ${address.port}. Install it: Debian and Ubuntu \`apt install postgresql-client-${major}\`, macOS \`brew install postgresql@${major}\`.`,
+    `${name} ${here ?? 'is not installed'}, and no container publishes port ${address.port}. Install it: Debian and Ubuntu \`apt install postgresql-client-${major}\`, macOS \`brew install postgresql@${major}\`.`,
   );
 }
 
@@ -151,14 +200,5 @@ function versionOf(command: string): Promise<number | null> {
       const [, major] = /\) (\d+)/.exec(stdout) ?? [];
       resolve(error || major === undefined ? null : Number(major));
     });
-  });
-}
-
-/** The container that publishes a port of this machine; null when there is none, or no Docker. */
-function publishingContainer(port: number): Promise<string | null> {
-  return new Promise((resolve) => {
-    execFile('docker', ['ps', '--quiet', '--filter', `publish=${port}`], { encoding: 'utf8', timeout: 10_000 }, (error, stdout) =>
-      resolve(error ? null : (stdout.trim().split('\n')[0] ?? '') || null),
-    );
   });
 }

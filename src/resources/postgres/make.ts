@@ -6,10 +6,11 @@ import { standing } from '../../files/inside.ts';
 import { errorCode, Failure } from '../../outcome.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
 import { type Address, claimOn, fitName, type Origin } from '../address.ts';
-import { addressIn, claimedDatabases, derivedFrom, makerAddress, ownerAddress } from '../database.ts';
+import { addressIn, claimedDatabases, derivedFrom, namesHolding, ownerAddress } from '../database.ts';
 import type { Created, DestroyEffects, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { dumpAndLoad, runSqlFile } from './copy.ts';
 import { describeDatabase, ENGINE, MAX_NAME_BYTES, type PostgresOptions, SPARE_BYTES } from './postgres.ts';
+import { copyRules, quotedRole } from './rules.ts';
 import {
   atServer,
   CANCELLED,
@@ -71,7 +72,7 @@ export async function make(options: PostgresOptions, wanted: ResolvedResource, e
   const { name } = JSON.parse(origin) as Origin;
   const base = { server, source, origin, ...(admin !== undefined && { admin }) };
   const describe = (database: string) => describeDatabase(options, name, app, database, base);
-  const address = options.admin === undefined ? app : await makerAddress(options.admin, wanted, ENGINE);
+  const address = options.admin === undefined ? app : await ownerAddress(wanted.made, ENGINE);
   const run = async (server: Server): Promise<Created> => {
     mayCreate(server);
     // Of a run that was killed.
@@ -97,14 +98,13 @@ async function underName(is: ResolvedResource, making: Making, before: Record<st
   const { database = '' } = is.made;
   // Written down whether or not it is used: a run that is killed may have begun one.
   const mark = { ready: 'yes', system: server.system, ...(options.data === 'clone' && { template: templateName(source) }) };
+  const earlier = JSON.stringify(namesHolding(database, await databaseNames(server)));
   const there = await findDatabase(server, database);
   // Made by a run that was killed before it could say so.
   if (there?.mark === markOf(effects.worktreeId))
-    return { detail: is.detail, resolved: is, mark: { ...mark, earlier: before.earlier ?? '[]' } };
+    return { detail: is.detail, resolved: is, mark: { ...mark, earlier: before.earlier ?? earlier } };
   const claim = claimOn('database', server.name, database);
   if (there !== null || !effects.claim(claim)) return null;
-  // What could count as derived from ours, and was there before it, is not.
-  const earlier = JSON.stringify(derivedFrom(database, options.owns, await databaseNames(server), new Set()));
   effects.intend({ ...is.made, ...mark, ready: '', earlier, temporary });
   await dropPassing(server, temporary);
   const filled = await fill(making);
@@ -115,7 +115,8 @@ async function underName(is: ResolvedResource, making: Making, before: Record<st
   return null;
 }
 
-function mayCreate({ user, name }: Server): void {
+/** @throws {Failure} when the session's role may not create databases */
+export function mayCreate({ user, name }: Server): void {
   if (!user.createdb && !user.superuser) throw new Failure(`\`${user.name}\` may not create databases at ${name}. ${HOW_TO_ALLOW}`);
 }
 
@@ -130,24 +131,20 @@ function shortHash(text: string): string {
 
 /** Makes the database under its passing name, with all that it is to hold. @returns what it holds, in words */
 async function fill(making: Making): Promise<string> {
-  const { server, app, source, temporary, options } = making;
+  const { server, app, source, temporary, options, effects } = making;
   const from = await findDatabase(server, source);
   if (from === null && options.data !== 'empty')
     throw new Failure(
       `There is no database \`${source}\` at ${server.name} to clone. Make it in the main worktree first, or say \`data: empty\`.`,
     );
   const filled = from === null || options.data === 'empty' ? await makeEmpty(making) : await copy(making, from);
-  if (from !== null) await copySettings(server, from, temporary);
+  if (from !== null) await copyRules(server, from, temporary, (text) => effects.say(text));
   // Who owns a database may make tables in it: what an administrator has made is the app's.
   const owner = from === null || options.data === 'empty' ? app.user : from.owner;
   if (making.address !== app && owner !== '' && owner !== server.user.name)
     await server.run(`alter database ${identifier(temporary)} owner to ${quotedRole(owner)}`);
   if (options.seed !== undefined) await seed(making, options.seed);
   return filled;
-}
-
-function quotedRole(role: string): string {
-  return `"${role.replaceAll('"', '""')}"`;
 }
 
 async function makeEmpty({ server, temporary }: Making): Promise<string> {
@@ -256,23 +253,6 @@ async function createFrom(template: string, { server, temporary }: Making, bytes
   await server.run(`create database ${identifier(temporary)} template ${identifier(template)}${strategy}`);
 }
 
-/** What `ALTER DATABASE … SET` has set: a clone does not bring it along. */
-async function copySettings(server: Server, { oid }: DatabaseRow, target: string): Promise<void> {
-  const rows = await server.rows<{ setting: string }>(
-    'select unnest(setconfig) as setting from pg_db_role_setting where setdatabase = $1::oid and setrole = 0',
-    [oid],
-  );
-  for (const { setting } of rows) {
-    const at = setting.indexOf('=');
-    const [name, value] = [setting.slice(0, at), setting.slice(at + 1)];
-    // Lists are kept as they are written in SQL; anything else is one text.
-    const written = LISTS.has(name) ? value : literal(value);
-    await server.run(`alter database ${identifier(target)} set ${name.split('.').map(quotedRole).join('.')} to ${written || "''"}`);
-  }
-}
-
-const LISTS = new Set(['search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries']);
-
 /** Sanitising, or first rows: a file of SQL, or a command that finds the database in the app's variables. */
 async function seed({ server, address, app, temporary, effects, variables }: Making, what: string): Promise<void> {
   const { worktreePath, signal, log } = effects;
@@ -303,10 +283,10 @@ async function renamed(server: Server, temporary: string, database: string): Pro
 }
 
 /** Drops what the journal says was made, when it is proven to be ours. */
-export async function destroy(made: Record<string, string>, { worktreeId, release }: DestroyEffects): Promise<void> {
+export async function destroy(made: Record<string, string>, { worktreeId, release }: DestroyEffects): Promise<void | 'nothing'> {
   const { database = '', temporary, template, system = '', server: name = '' } = made;
   // Both are written down before anything is made.
-  if (temporary === undefined && made.ready !== 'yes') return;
+  if (temporary === undefined && made.ready !== 'yes') return 'nothing';
   await atServer(await ownerAddress(made, ENGINE), async (server) => {
     if (server.name !== name || (system !== '' && server.system !== '' && server.system !== system))
       throw new Failure(`Another server answers at ${name} now than the one that has \`${database}\`: nothing there is touched.`);
@@ -333,11 +313,17 @@ async function derivedNames(
 ): Promise<string[]> {
   const patterns = JSON.parse(owns ?? '[]') as string[];
   if (patterns.length === 0) return [];
-  const before = new Set([...(JSON.parse(earlier ?? '[]') as string[]), source]);
-  const existing = (await databaseNames(server)).filter((other) => !before.has(other));
+  const existing = await server.rows<{ name: string; marked: boolean }>(
+    "select datname as name, shobj_description(oid, 'pg_database') is not null as marked from pg_database",
+  );
+  const marked = existing.flatMap((other) => (other.marked && other.name !== database ? [other.name] : []));
   const claimed = claimedDatabases(name).filter((other) => other !== database);
-  const derived: string[] = [];
-  for (const other of derivedFrom(database, patterns, existing, new Set(claimed)))
-    if (((await findDatabase(server, other))?.mark ?? null) === null) derived.push(other);
-  return derived;
+  const before = JSON.parse(earlier ?? '[]') as string[];
+  const others = new Set([...marked, ...claimed, ...before, ...(source === undefined ? [] : [source])]);
+  return derivedFrom(
+    database,
+    patterns,
+    existing.map((other) => other.name),
+    others,
+  );
 }

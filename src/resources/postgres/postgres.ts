@@ -43,6 +43,7 @@ export const postgres: ResourceType<PostgresOptions> = {
     const learnt = LEARNT.flatMap((key) => (known?.[key] === undefined ? [] : [[key, known[key]]]));
     return { ...is, made: { ...is.made, ...Object.fromEntries(learnt) } };
   },
+  examine: async (options, resolved) => (await import('./examine.ts')).examine(options, resolved),
   intact: async (_options, resolved, { worktreeId }) => (await import('./make.ts')).isThere(resolved, worktreeId),
   create: async (options, resolved, effects) => (await import('./make.ts')).make(options, resolved, effects),
   destroy: async (made, effects) => (await import('./make.ts')).destroy(made, effects),

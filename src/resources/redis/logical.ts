@@ -12,6 +12,8 @@ import { REDIS, REDIS_PORT, redisAddress } from './url.ts';
 const MARK = 'coppice:worktree';
 /** Where the server does not say how many it has, it is asked for one after another. */
 const MOST_INDEXES = 100_000;
+/** Of so many, `doctor` looks at. */
+const SEEN_INDEXES = 256;
 /** How often a database that changes while it is looked at is looked at again. */
 const ATTEMPTS = 20;
 
@@ -79,6 +81,21 @@ export async function takeIndex(
         ? `Redis at ${server} has no database but 0, which stays the main worktree's: say \`isolate: server\`.`
         : `Every database of Redis at ${server} is taken: say \`isolate: server\`, or free those of worktrees that are gone with \`git coppice gc --all\`.`,
     );
+  });
+}
+
+/** For `doctor`: how many databases are there, and how many hold nothing. Nothing is claimed or marked. */
+export async function examineIndexes({ target, taken }: IndexWish, signal: AbortSignal): Promise<string> {
+  return connected(target, signal, async (connection) => {
+    const count = Math.min(await countIndexes(connection), SEEN_INDEXES);
+    let empty = 0;
+    for (let index = 1; index < count; index += 1)
+      if (!taken.has(index) && (await trySelect(connection, index)) && (await connection.command('DBSIZE')) === 0) empty += 1;
+    if (empty === 0)
+      throw new Failure(
+        `Every database of Redis at ${target.server} is taken: say \`isolate: server\`, or free those of worktrees that are gone with \`git coppice gc --all\`.`,
+      );
+    return `Redis at ${target.server}, ${empty} of ${count} databases are empty`;
   });
 }
 

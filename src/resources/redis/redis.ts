@@ -2,14 +2,17 @@ import { Failure } from '../../outcome.ts';
 import { partVariables, sourceAddress } from '../address.ts';
 import type { ResolvedResource, ResourceContext, ResourceType } from '../resource.ts';
 import type { ResourceOptions } from '../schemas.ts';
-import { giveIndexBack, type IndexWish, isIndexIntact, madeIndex, takeIndex } from './logical.ts';
-import { endServer, isServerIntact, type ServerWish, startServer } from './server.ts';
+import { examineIndexes, giveIndexBack, type IndexWish, isIndexIntact, madeIndex, takeIndex } from './logical.ts';
+import { endServer, findProgram, isServerIntact, type ServerWish, startServer } from './server.ts';
 import { indexesIn, REDIS, type RedisAddress, redisAddress } from './url.ts';
 
 type Options = ResourceOptions<'redis'>;
 
 /** What `create` needs and neither templates nor the ledger may have. */
 type Wish = { index: IndexWish; server?: never } | { server: ServerWish; index?: never };
+
+/** How long `doctor` waits for a server, in milliseconds. */
+const EXAMINE_MS = 20_000;
 
 const wishes = new WeakMap<ResolvedResource, Wish & { found(value: number): ResolvedResource }>();
 
@@ -19,6 +22,11 @@ export const redis: ResourceType<Options> = {
   filledBySteps: true,
   outside: 'service',
   resolve: (options, context) => (options.isolate === 'server' ? resolveServer(options, context) : resolveIndex(options, context)),
+  async examine(_options, resolved) {
+    const wish = wishOf(resolved);
+    if (wish.index) return { text: await examineIndexes(wish.index, AbortSignal.timeout(EXAMINE_MS)), notes: [] };
+    return { text: `${findProgram()}, a process for each worktree`, notes: [] };
+  },
   async intact(_options, resolved, effects) {
     const wish = wishOf(resolved);
     return wish.server ? isServerIntact(wish.server, effects) : isIndexIntact(wish.index, effects);

@@ -214,7 +214,8 @@ function quoted(text: string): string {
   return `"${bytes.join('')}"`;
 }
 
-function findProgram(): string {
+/** The program that servers of worktrees are. @throws {Failure} when there is none */
+export function findProgram(): string {
   const folders = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/bin', '/usr/local/bin', '/opt/homebrew/bin'];
   for (const program of PROGRAMS)
     for (const folder of folders) {
