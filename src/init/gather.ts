@@ -16,7 +16,7 @@ const TELLING = [
   /(^|\/)settings(\/[^/]+)?\.py$|(^|\/)settings\/[^/]+\.py$/,
   /(^|\/)config\/(database\.(yml|php)|puma\.rb|cable\.yml|(config|dev|test|runtime)\.exs)$/,
   /(^|\/)application[^/]*\.(properties|ya?ml)$/,
-  /^(bin|scripts?|tools)\/[^/]+$/,
+  /^(bin|scripts?|tools|\.cursor)\/[^/]+$|\.(sh|bash)$/,
   /^(\.worktreeinclude|conductor\.json|wt\.config\.json|\.cursor\/worktrees\.json|\.codex\/environments\/[^/]+\.toml)$/,
 ];
 const MAX_BYTES = 128 * 1024;
@@ -49,6 +49,7 @@ export async function gatherLook(root: string, main: string): Promise<Look> {
     }
   };
   telling([...tracked, ...untracked], root);
+  readCalled(root, new Set([...tracked, ...untracked]), texts);
   telling(own, main);
   const unreadable: string[] = [];
   const compose = await readCompose(root, [...tracked, ...untracked], texts, unreadable);
@@ -62,6 +63,23 @@ export async function gatherLook(root: string, main: string): Promise<Look> {
     compose,
     unreadable,
   };
+}
+
+/** Files that hold commands. */
+const COMMANDS = /(^|\/)(package\.json|composer\.json|Makefile|mix\.exs|conductor\.json|wt\.config\.json)$|\.(sh|bash|toml)$|^\.cursor\//;
+
+/** The programs of the repository that its commands call: whether they lose data is asked of their texts. */
+function readCalled(root: string, files: ReadonlySet<string>, texts: Map<string, string>): void {
+  for (const [holder, commands] of [...texts].filter(([name]) => COMMANDS.test(name))) {
+    for (const word of new Set(commands.split(/[^\w./@-]+/))) {
+      const named = word.replace(/^\.\//, '');
+      for (const file of [named, path.posix.join(path.posix.dirname(holder), named)]) {
+        if (!files.has(file) || texts.has(file)) continue;
+        const text = smallText(path.join(root, file));
+        if (text !== null) texts.set(file, text);
+      }
+    }
+  }
 }
 
 async function list(folder: string, args: string[]): Promise<string[]> {

@@ -56,7 +56,7 @@ export function migrationFindings(
     result.notes.push(`\`${migration.run}\` is left out: it could change a database that all worktrees share.`);
   refused.push(...recipes(look));
   if (refused.length > 0)
-    result.notes.push(`Never run by itself, because it drops, empties or loads data: ${[...new Set(refused)].join(', ')}.`);
+    result.notes.push(`Never run by itself, because it may drop, empty or load data: ${[...new Set(refused)].join(', ')}.`);
   return result;
 }
 

@@ -94,7 +94,7 @@ function convert(look: Look, { file, setup, copy, teardown, notes }: OtherTool, 
 
 function asStep(look: Look, command: string, file: string): { run: string } | { note: string } {
   const why = losesData(look, command);
-  if (why !== null) return { note: `\`${command}\` of ${file} is left out: it drops, empties or loads data (\`${why}\`).` };
+  if (why !== null) return { note: `\`${command}\` of ${file} is left out: it may drop, empty or load data (\`${why}\`).` };
   if (new RegExp(ROOT).test(command) || /\.\.\//.test(command) || /\bgit worktree list\b/.test(command))
     return {
       note: `\`${command}\` of ${file} is left out: it uses the main worktree's own files. What it copies belongs under \`files\`.`,

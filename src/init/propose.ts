@@ -1,3 +1,4 @@
+import { basesApart } from './bases.ts';
 import { codeDefaults } from './code-defaults.ts';
 import { composeFindings, PROJECT, portTemplate, readComposeUse } from './compose.ts';
 import { type Database, type DatabaseInput, fromFile, urlDatabases } from './databases.ts';
@@ -10,7 +11,7 @@ import { migrationFindings } from './migrations.ts';
 import { otherToolFindings } from './other-tools.ts';
 import { ownFileFindings } from './own-files.ts';
 import { engineOfCode, partDatabases } from './parts.ts';
-import { basesApart, portFindings } from './ports.ts';
+import { portFindings } from './ports.ts';
 import { redisFindings } from './redis.ts';
 import { sharingFindings } from './sharing.ts';
 import { hasFileDatabase, sqliteFindings } from './sqlite.ts';

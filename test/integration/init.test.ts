@@ -187,7 +187,7 @@ describe('the file that init writes passes check, its worktree is ready, and not
       `php artisan migrate --no-interaction||koel__a|${worktree}`,
     ]);
     await removeAndCollect(repo);
-    expect(await mysql.databases()).toEqual(['koel']);
+    expect((await mysql.databases()).filter((name) => name.startsWith('koel'))).toEqual(['koel']);
   });
 
   test('Django with SQLite, whose server does not read PORT', async () => {

@@ -345,15 +345,26 @@ describe('steps', () => {
     'npm run again',
     './bin/again',
     'mix again',
+    'make again',
+    'composer again',
+    'node lib/unread.js',
+    'just again',
+    'node lib/anew.js',
+    'knex migrate:rollback',
   ])('`%s` is never adopted', async (command) => {
     const look = await lookOf({
       tracked: {
         'package.json': json({ scripts: { again: 'npm run one', one: 'bash bin/again' } }),
         'bin/again': '#!/bin/sh\n# all anew\nbin/rails db:drop db:create\n',
+        'lib/anew.js': 'await client.query("DROP TABLE post");',
+        'lib/migrate.js': 'cache.delete(1); try { run() } catch { await client.query("rollback"); reset(); }',
+        Makefile: 'again: base\n\techo x\nbase:\n\tdropdb x\n',
+        'composer.json': json({ scripts: { again: ['@php artisan migrate:fresh'] } }),
         'mix.exs': 'defp aliases, do: [again: ["ecto.drop --quiet", "ecto.create"]]',
       },
     });
-    expect(losesData(look, command)).not.toBeNull();
+    const unread = { ...look, files: new Set([...look.files, 'lib/unread.js']) };
+    expect(losesData(unread, command)).not.toBeNull();
   });
 
   test.each([
@@ -364,8 +375,21 @@ describe('steps', () => {
     'knex migrate:latest',
     'npm run presets',
     'pnpm run build',
+    'make deps',
+    'node lib/migrate.js',
   ])('`%s` is safe', async (command) => {
-    expect(losesData(await lookOf({ tracked: { 'package.json': json({ scripts: { presets: 'node presets.js' } }) } }), command)).toBeNull();
+    expect(
+      losesData(
+        await lookOf({
+          tracked: {
+            'package.json': json({ scripts: { presets: 'node presets.js' } }),
+            'lib/migrate.js': 'cache.delete(1); try { run() } catch { await client.query("rollback"); reset(); }',
+            Makefile: 'deps:\n\tgo mod download\n',
+          },
+        }),
+        command,
+      ),
+    ).toBeNull();
   });
 });
 
