@@ -1,6 +1,6 @@
-import { isOnThisMachine, parseAddress, serverName } from '../resources/address.ts';
+import { type Address, isOnThisMachine, parseAddress, serverName } from '../resources/address.ts';
 import type { CodeDefault } from './code-defaults.ts';
-import { type ComposeUse, movedUrl, publishedAs } from './compose.ts';
+import { type ComposeUse, movedUrl, type PublishedPort, publishedAs } from './compose.ts';
 import type { Environment, Variable } from './env-files.ts';
 import { type Finding, type Findings, finding, nothing } from './findings.ts';
 import { folderOf } from './look.ts';
@@ -43,98 +43,114 @@ export interface DatabaseInput {
   ecto: EngineName;
 }
 
+/** What is found while one looks through variables. */
+interface Search extends DatabaseInput {
+  /** Those of the code's defaults, which no env file sets. */
+  fromCode: Variable[];
+  taken: Set<string>;
+  result: DatabaseFindings;
+}
+
+/** A variable with the database that it names. */
+interface Named {
+  variable: Variable;
+  engine: EngineName;
+  address: Address;
+  key: string;
+}
+
 /** Variables that hold a database's URL: several that name one database become one resource, the others follow by themselves. */
-export function urlDatabases({ environment, defaults, compose, owns, ecto }: DatabaseInput): DatabaseFindings {
+export function urlDatabases(input: DatabaseInput): DatabaseFindings {
+  const { environment, defaults } = input;
   const result: DatabaseFindings = { ...nothing(), databases: [], inside: [], shared: false };
-  const set = new Set(environment.variables.map(({ name }) => name));
-  const fromCode = defaults.flatMap(({ name, value, file }): Variable[] =>
-    value === null || set.has(name) ? [] : [{ name, value, file }],
-  );
-  const taken = new Set<string>();
-  for (const variable of [...environment.variables, ...fromCode, ...environment.testVariables]) {
-    const engine = engineOf(variable.value, ecto);
-    if (engine === null) continue;
-    const { name, value, file } = variable;
-    const { title, port } = ENGINES[engine];
-    if (/\$\{?\w/.test(value)) {
-      result.notes.push(
-        `${name} in ${file} is made of other variables (\`\${…}\`), which coppice does not fill in: write it out, then run \`coppice init\` again.`,
-      );
-      result.shared = true;
-      continue;
-    }
-    const address = parseAddress(value, port);
-    if (address === null || address.database === '') continue;
-    if (!isOnThisMachine(address.host)) {
-      if (compose?.services.includes(address.host))
-        result.inside.push({ name, why: `\`${address.host}\` is the service of this worktree's own Compose project` });
-      else {
-        result.shared = true;
-        result.notes.push(
-          `${name} in ${file} names a server that is not on this machine (${serverName(address)}): all worktrees share that database. If each may have a copy there: \`${name}: { type: ${engine}, from: "{{main.env.${name}}}" }\`.`,
-        );
-      }
-      continue;
-    }
-    const published = publishedAs(compose, address.port);
-    const key = `${serverName(address)}/${address.database}`;
-    const known = result.databases.find((database) => database.key === key);
-    const code = fromCode.includes(variable);
-    const isSecret = code && !isWellKnown(address.password, [address.user, address.database]);
-    if (isSecret) {
-      result.notes.push(
-        `${name} is read in ${file} with a password as its default. Set it in ${environment.primary}, then run \`coppice init\` again.`,
-      );
-      result.shared = true;
-      continue;
-    }
-    if (published !== undefined) {
-      const moved = movedUrl(value, published);
-      if (moved === null) {
-        result.notes.push(portNote(name, file, published.host));
-        result.shared = true;
-        continue;
-      }
-      // In an env file it follows by itself.
-      if (code)
-        result.found.push(
-          finding('env', name, moved, `the default of ${file}, at the port that Compose publishes ${published.service} on`),
-        );
-      if (known === undefined) result.databases.push({ engine, key, variable: name, resource: null, database: address.database });
-      continue;
-    }
-    if (known !== undefined) {
-      if (known.resource !== null) addFollower(result.found, known.resource, name);
-      continue;
-    }
-    const ofTests = environment.testVariables.includes(variable);
-    const resource = freeName(ofTests ? testName(name) : name, file, taken);
-    const fromElsewhere = code || ofTests || folderOf(file) !== '';
-    const from = code ? value : fromFile(file, name);
-    const test = ofTests || /test/i.test(name);
-    const shadow = /shadow/i.test(name);
-    const patterns = owns(engine);
-    const options = {
-      ...(fromElsewhere && { from }),
-      ...(test && { data: 'schema' }),
-      ...(shadow && { data: 'empty' }),
-      ...(patterns.length > 0 && !shadow && { owns: patterns }),
-      ...(resource !== name && { export: false }),
-    };
-    taken.add(resource);
-    result.databases.push({ engine, key, variable: name, resource, database: address.database });
-    const what = shadow ? 'an empty database of its own' : test ? 'the tables of' : 'a copy of';
-    const why = shadow ? what : `${what} the ${title} database \`${address.database}\` that ${file} names`;
-    result.found.push(
-      finding(
-        'resources',
-        resource,
-        Object.keys(options).length === 0 ? engine : { type: engine, ...options },
-        why + ownsNote(options.owns),
-      ),
-    );
-  }
+  const search: Search = { ...input, fromCode: unsetDefaults(environment, defaults), taken: new Set(), result };
+  for (const variable of [...environment.variables, ...search.fromCode, ...environment.testVariables]) lookAt(variable, search);
   return result;
+}
+
+/** The defaults of the code that count, because no env file sets the variable. */
+export function unsetDefaults({ variables }: Environment, defaults: CodeDefault[]): Variable[] {
+  const set = new Set(variables.map(({ name }) => name));
+  return defaults.flatMap(({ name, value, file }) => (value === null || set.has(name) ? [] : [{ name, value, file }]));
+}
+
+function lookAt(variable: Variable, search: Search): void {
+  const { name, value, file } = variable;
+  const { compose, result, environment, fromCode, ecto } = search;
+  const engine = engineOf(value, ecto);
+  if (engine === null) return;
+  if (/\$\{?\w/.test(value))
+    return leaveShared(
+      result,
+      `${name} in ${file} is made of other variables (\`\${…}\`), which coppice does not fill in: write it out, then run \`coppice init\` again.`,
+    );
+  const address = parseAddress(value, ENGINES[engine].port);
+  if (address === null || address.database === '') return;
+  const named: Named = { variable, engine, address, key: `${serverName(address)}/${address.database}` };
+  if (!isOnThisMachine(address.host)) return elsewhere(named, search);
+  if (fromCode.includes(variable) && !isWellKnown(address.password, [address.user, address.database]))
+    return leaveShared(
+      result,
+      `${name} is read in ${file} with a password as its default. Set it in ${environment.primary}, then run \`coppice init\` again.`,
+    );
+  const published = publishedAs(compose, address.port);
+  if (published !== undefined) return inCompose(named, published, search);
+  const known = result.databases.find(({ key }) => key === named.key)?.resource;
+  if (known == null) addResource(named, search);
+  // What follows by itself stands in an env file.
+  else if (fromCode.includes(variable)) result.found.push(finding('env', name, `{{${known}}}`, `names the same database as ${known}`));
+  else addFollower(result.found, known, name);
+}
+
+function leaveShared(result: DatabaseFindings, note: string): void {
+  result.notes.push(note);
+  result.shared = true;
+}
+
+/** On another machine, or in the network of the Compose project. */
+function elsewhere({ variable: { name, file }, address, engine }: Named, { compose, result }: Search): void {
+  if (compose?.services.includes(address.host)) {
+    result.inside.push({ name, why: `\`${address.host}\` is the service of this worktree's own Compose project` });
+    return;
+  }
+  leaveShared(
+    result,
+    `${name} in ${file} names a server that is not on this machine (${serverName(address)}): all worktrees share that database. If each may have a copy there: \`${name}: { type: ${engine}, from: "{{main.env.${name}}}" }\`.`,
+  );
+}
+
+/** The database of the worktree's own project. In an env file the port follows by itself; a default of the code is said again. */
+function inCompose({ variable, engine, address, key }: Named, published: PublishedPort, { result, fromCode }: Search): void {
+  const { name, value, file } = variable;
+  const moved = movedUrl(value, published);
+  if (moved === null) return leaveShared(result, portNote(name, file, published.host));
+  if (fromCode.includes(variable))
+    result.found.push(finding('env', name, moved, `the default of ${file}, at the port that Compose publishes ${published.service} on`));
+  if (!result.databases.some((known) => known.key === key))
+    result.databases.push({ engine, key, variable: name, resource: null, database: address.database });
+}
+
+function addResource({ variable, engine, address, key }: Named, { environment, fromCode, owns, taken, result }: Search): void {
+  const { name, value, file } = variable;
+  const { database } = address;
+  const isCode = fromCode.includes(variable);
+  const ofTests = environment.testVariables.includes(variable);
+  const resource = freeName(ofTests ? testName(name) : name, file, taken);
+  const shadow = /shadow/i.test(name);
+  const test = ofTests || /test/i.test(name);
+  const patterns = shadow ? [] : owns(engine);
+  const options = {
+    ...((isCode || ofTests || folderOf(file) !== '') && { from: isCode ? value : fromFile(file, name) }),
+    ...(test && { data: 'schema' }),
+    ...(shadow && { data: 'empty' }),
+    ...(patterns.length > 0 && { owns: patterns }),
+    ...(resource !== name && { export: false }),
+  };
+  taken.add(resource);
+  result.databases.push({ engine, key, variable: name, resource, database });
+  const what = `${test ? 'the tables of' : 'a copy of'} the ${ENGINES[engine].title} database \`${database}\` that ${file} names`;
+  const why = (shadow ? 'an empty database of its own' : what) + ownsNote(options.owns);
+  result.found.push(finding('resources', resource, Object.keys(options).length === 0 ? engine : { type: engine, ...options }, why));
 }
 
 /** A variable of another env file than those that are read by default. */
@@ -157,7 +173,7 @@ export function portNote(name: string, file: string, port: number): string {
 }
 
 /** Which engine a URL is of; null when it is none. */
-function engineOf(value: string, ecto: EngineName = 'postgres'): EngineName | null {
+function engineOf(value: string, ecto: EngineName): EngineName | null {
   if (/^ecto:/.test(value)) return ecto;
   for (const engine of ['postgres', 'mysql'] as const) if (ENGINES[engine].url.test(value)) return engine;
   return null;

@@ -39,7 +39,7 @@ export function propose(look: Look): Proposal {
   const parts = partDatabases(look, input, urls.databases);
   const sqlite = sqliteFindings(look, environment, defaults);
   const redis = redisFindings(look, input);
-  const sharing = sharingFindings(look, environment, compose);
+  const sharing = sharingFindings(look, environment, defaults, compose);
   const installs = installFindings(look);
   const databases = [...urls.found, ...parts.found, ...sqlite.found].filter(isMigrated).map(({ name }) => name);
   const inFile = sqlite.found.some(({ section }) => section === 'files') || hasFileDatabase(look, environment.values);

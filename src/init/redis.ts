@@ -3,8 +3,7 @@ import { isOnThisMachine, parseAddress } from '../resources/address.ts';
 import { REDIS_PORT, type RedisAddress, redisAddress } from '../resources/redis/url.ts';
 import type { CodeDefault } from './code-defaults.ts';
 import { movedUrl, publishedAs } from './compose.ts';
-import { type DatabaseInput, freeName, fromFile, portNote, testName } from './databases.ts';
-import type { Variable } from './env-files.ts';
+import { type DatabaseInput, freeName, fromFile, portNote, testName, unsetDefaults } from './databases.ts';
 import { type Findings, finding, nothing } from './findings.ts';
 import { folderOf, type Look } from './look.ts';
 
@@ -20,10 +19,7 @@ export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
   const result: RedisFindings = { ...nothing(), inside: [] };
   const taken = new Set<string>();
   const seen = new Map<string, string>();
-  const set = new Set(environment.variables.map(({ name }) => name));
-  const fromCode = defaults.flatMap(({ name, value, file }): Variable[] =>
-    value === null || set.has(name) ? [] : [{ name, value, file }],
-  );
+  const fromCode = unsetDefaults(environment, defaults);
   for (const variable of [...environment.variables, ...fromCode, ...environment.testVariables]) {
     const { name, value, file } = variable;
     if (!/^(rediss?|valkeys?):\/\//.test(value)) continue;
@@ -49,7 +45,11 @@ export function redisFindings(look: Look, input: DatabaseInput): RedisFindings {
     if (code && address.password !== '') continue;
     const key = `${address.server}/${address.index}`;
     const known = seen.get(key);
-    if (known !== undefined) continue;
+    if (known !== undefined) {
+      // What follows by itself stands in an env file.
+      if (code) result.found.push(finding('env', name, `{{${known}}}`, `names the same database as ${known}`));
+      continue;
+    }
     const ofTests = environment.testVariables.includes(variable);
     const resource = freeName(ofTests ? testName(name) : name, file, taken);
     taken.add(resource);

@@ -1,5 +1,7 @@
 import { isOnThisMachine, parseAddress } from '../resources/address.ts';
+import type { CodeDefault } from './code-defaults.ts';
 import { type ComposeUse, publishedAs } from './compose.ts';
+import { unsetDefaults } from './databases.ts';
 import type { Environment } from './env-files.ts';
 import { type Findings, finding, nothing } from './findings.ts';
 import { folderOf, type Look } from './look.ts';
@@ -12,9 +14,9 @@ export interface Sharing extends Findings {
 }
 
 /** What is left that two worktrees would share: services without a resource type, and paths of the main worktree. */
-export function sharingFindings(look: Look, environment: Environment, compose: ComposeUse | null): Sharing {
+export function sharingFindings(look: Look, environment: Environment, defaults: CodeDefault[], compose: ComposeUse | null): Sharing {
   const result: Sharing = { ...nothing(), inside: [] };
-  for (const { name, value, file } of environment.variables) {
+  for (const { name, value, file } of [...environment.variables, ...unsetDefaults(environment, defaults)]) {
     const [, scheme] = OTHER_STORE.exec(value) ? (/^([a-z+]+):/i.exec(value) ?? []) : [];
     if (scheme !== undefined) {
       const address = parseAddress(value, 0);

@@ -1,5 +1,6 @@
 import type { CodeDefault } from './code-defaults.ts';
-import type { Environment, Variable } from './env-files.ts';
+import { unsetDefaults } from './databases.ts';
+import type { Environment } from './env-files.ts';
 import { type Findings, finding, nothing } from './findings.ts';
 import { folderOf, type Look, literalPath, textOf } from './look.ts';
 
@@ -9,10 +10,7 @@ const FILE = /\.(sqlite3?|db3?)$/i;
 export function sqliteFindings(look: Look, environment: Environment, defaults: CodeDefault[]): Findings {
   const result = nothing();
   const covered = new Set<string>();
-  const set = new Set(environment.variables.map(({ name }) => name));
-  const fromCode = defaults.flatMap(({ name, value, file }): Variable[] =>
-    value === null || set.has(name) ? [] : [{ name, value, file }],
-  );
+  const fromCode = unsetDefaults(environment, defaults);
   for (const variable of [...environment.variables, ...fromCode]) {
     const { name, value, file } = variable;
     const path = sqlitePath(name, value);

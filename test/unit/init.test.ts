@@ -65,6 +65,17 @@ describe('databases', () => {
     });
   });
 
+  test('a second variable of one database whose value is a default of the code cannot follow by itself: it is computed', async () => {
+    const py =
+      'env("DATABASE_URL", default="postgres://app:app@localhost:5432/shop")\nenv("REPLICA_URL", default="postgres://app:app@localhost:5432/shop")\nenv("MONGO_URL", default="mongodb://localhost/x")\n';
+    const { lines, notes } = await proposed({ tracked: { 'site/settings.py': py } });
+    expect(lines).toEqual({
+      'resources.DATABASE_URL': { type: 'postgres', from: 'postgres://app:app@localhost:5432/shop' },
+      'env.REPLICA_URL': '{{DATABASE_URL}}',
+    });
+    expect(notes).toContain('MONGO_URL in site/settings.py (mongodb) is shared by all worktrees');
+  });
+
   test('SQLite: by the variable, or by the file that git ignores', async () => {
     expect((await proposed({ ignored: { '.env': 'DATABASE_URL=file:./dev.db\n', 'dev.db': '' } })).lines).toEqual({
       'resources.DATABASE_URL': 'sqlite',

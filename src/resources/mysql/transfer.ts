@@ -31,9 +31,12 @@ const DUMP_OPTIONS = [
 ];
 /** Not connected again: it would go on in a database that was made anew. */
 const LOAD_OPTIONS = ['--batch', '--default-character-set=utf8mb4', '--max-allowed-packet=1G', '--loose-skip-reconnect'];
-/** Like the apps' own drivers: encrypted where the server can, without a certificate to check. */
+/**
+ * Like the apps' own drivers: encrypted where the server can, without a certificate to check. MariaDB's programs take `--socket`
+ * for a wish to use one, so the protocol is said after it.
+ */
 const CONNECTION =
-  '--host="$DB_HOST" --port="$DB_PORT" --protocol="$DB_PROTOCOL" --socket="$DB_SOCKET" --loose-skip-ssl-verify-server-cert';
+  '--host="$DB_HOST" --port="$DB_PORT" --socket="$DB_SOCKET" --protocol="$DB_PROTOCOL" --loose-skip-ssl-verify-server-cert';
 
 /**
  * What is changed on the way, in lines of their own that never hold rows (those begin with INSERT or a bracket):
