@@ -23,8 +23,9 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
   const type = resourceType(spec.type);
   const effects = effectsOn(name, plan, world);
   const before = journal.record.resources[name];
-  if (!create && (await type.intact(spec, resolved, effects))) {
-    noteChanges(name, resolved, world);
+  const intact = !create && (await type.intact(spec, resolved, effects));
+  if (intact !== false) {
+    noteChanges(name, intact === true ? resolved : intact, world);
     report.same(name, resolved.detail);
     return true;
   }
@@ -85,6 +86,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     worktreePath,
     mainPath: mainPath ?? worktreePath,
     worktreeId: journal.record.id,
+    repositoryId: journal.record.repository,
     slot: facts.slot,
     signal,
     log: path.join(logs, `${name}.log`),
@@ -92,9 +94,9 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     environment: () => commandEnvironment(facts, plan.known(world.resolved).variables),
     variables: () => plan.known(world.resolved).variables,
     mainEnv: plan.mainEnv,
-    intend(made) {
+    intend(made, leaves) {
       const type = plan.resources.find((resource) => resource.name === name)?.spec.type ?? '';
-      journal.append({ event: 'resource', name, resource: { type, state: 'creating', made }, instead: true });
+      journal.append({ event: 'resource', name, resource: { type, state: 'creating', made }, ...(!leaves && { instead: true }) });
       journal.sync();
     },
     claim(claim) {

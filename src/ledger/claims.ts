@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { createDocument, linkNew, listFolder, parseHeader, readIfThere, removeIfThere } from './document.ts';
+import { createDocument, linkNew, listFolder, parseHeader, readDocument, readIfThere, removeIfThere } from './document.ts';
 import type { StateDir } from './state-dir.ts';
 
 /**
@@ -43,6 +43,12 @@ export function claimOwner(state: StateDir, name: string): string | null {
   const file = path.join(state.claims, name);
   const text = readIfThere(file);
   return text === null ? null : String(parseHeader(text, FORMAT, file).worktree);
+}
+
+/** Where the worktree is that has a claim; null when nobody has. @throws {Failure} when damaged. */
+export function claimPath(state: StateDir, name: string): string | null {
+  const document = readDocument(path.join(state.claims, name), FORMAT);
+  return document === null ? null : String(document.path);
 }
 
 /** Keeps a port for a repository's main worktree. Several repositories may have the same base. */

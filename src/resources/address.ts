@@ -230,10 +230,7 @@ function own(values: Record<string, string>, name: string): string | undefined {
  */
 export async function addressOf(origin: Origin, engine: Engine): Promise<Address> {
   const { main, envFiles, name, options, project, slug } = origin;
-  const env: Record<string, string> = Object.assign(
-    {},
-    ...envFiles.map((file) => readEnvText(readPlainIfThere(path.join(main, file)) ?? '')),
-  );
+  const env = mainEnvOf(origin);
   const handlebars = options.from !== undefined && isTemplate(options.from) ? await loadHandlebars() : null;
   const values = { project, slug, slug_: slug.replaceAll('-', '_'), main: { path: main, env } };
   const text = (template: string) =>
@@ -245,6 +242,11 @@ export async function addressOf(origin: Origin, engine: Engine): Promise<Address
         })
       : template;
   return readAddress(options, name, env, envFiles, engine, text);
+}
+
+/** The main worktree's env files, read again; empty where they are gone. */
+export function mainEnvOf({ main, envFiles }: Origin): Record<string, string> {
+  return Object.assign({}, ...envFiles.map((file) => readEnvText(readPlainIfThere(path.join(main, file)) ?? '')));
 }
 
 /** What an app that reads parts gets: those that differ from the main worktree's. */

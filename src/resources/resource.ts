@@ -58,6 +58,7 @@ export interface ResourceEffects {
   mainPath: string;
   /** The worktree's id, a UUID: what is made can bear it as a mark. */
   worktreeId: string;
+  repositoryId: string;
   /** The worktree's number in its repository. */
   slot: number;
   signal: AbortSignal;
@@ -71,8 +72,11 @@ export interface ResourceEffects {
   variables(): Record<string, string>;
   /** The main worktree's env files, read. */
   mainEnv: Record<string, string>;
-  /** Writes down, on the disk, what is about to be made instead of what `resolve` said. */
-  intend(made: Record<string, string>): void;
+  /**
+   * Writes down, on the disk, what is about to be made instead of what `resolve` said.
+   * @param leaves what was made before is there, is not it, and stays in the ledger until it can be destroyed
+   */
+  intend(made: Record<string, string>, leaves?: boolean): void;
   /** Takes a name that is exclusive on this machine, e.g. `database-localhost_5432-shop`. @returns whether it is this worktree's now */
   claim(name: string): boolean;
   release(name: string): void;
@@ -135,8 +139,12 @@ export interface ResourceType<Options = unknown> {
   examine?(options: Options, resolved: ResolvedResource, about: ExamineContext): Promise<{ text: string; notes: string[] }>;
   /** Whether something stands there before anything was recorded: it is not ours, and will never be destroyed. */
   present?(resolved: ResolvedResource, effects: Pick<ResourceEffects, 'worktreePath'>): boolean;
-  /** Whether what an earlier run made is still there and works. @throws {Failure} when that cannot be told */
-  intact(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<boolean>;
+  /**
+   * Whether what an earlier run made is still there and works.
+   * @returns for true, what it is by now, where `resolve` could not know that
+   * @throws {Failure} when that cannot be told
+   */
+  intact(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<boolean | ResolvedResource>;
   /** Makes it, after the journal has recorded that it will. The same result however often. @throws {Failure} */
   create(options: Options, resolved: ResolvedResource, effects: ResourceEffects): Promise<Created>;
   /**

@@ -76,7 +76,7 @@ test('a server of its own outlives the hook, keeps its data when it is killed, r
   process.kill(before?.pid ?? 0, 'SIGKILL');
   const again = await world.coppice(worktree, 'up');
   expect(again.code, again.stderr).toBe(0);
-  expect(again.stderr).toContain('it was started again, with its data');
+  expect(again.stderr).toContain('its redis-server did not run; it was started again, with its data');
   expect(portOf(world, 'x')).toBe(port);
   expect(cli(port, 'GET', 'own')).toBe('1');
   expect(read(worktree, 'seed.log')).toBe('x\n');
@@ -184,6 +184,7 @@ test.for([
     writeFiles(main, { '.env': `REDIS_URL=${url.replace('s3cret', 'an0ther')}\n` });
     const again = await world.coppice(path.join(world.root, 'x'), 'up');
     expect(again.code, again.stderr).toBe(0);
+    expect(again.stderr).toContain("the main worktree's user or password is another than its redis-server was started with");
     const get = ['-p', String(port), ...login, '-n', /\d+$/.exec(url)?.[0] ?? '', 'GET', 'own'];
     expect(
       execFileSync('redis-cli', get, { env: { ...env, REDISCLI_AUTH: password.replace('s3cret', 'an0ther') }, encoding: 'utf8' }),

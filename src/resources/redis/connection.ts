@@ -37,14 +37,35 @@ export interface RedisConnection {
 async function connect(target: RedisTarget, signal: AbortSignal): Promise<RedisConnection> {
   const connection = await open(target, signal);
   try {
-    const { user, password } = target;
-    if (password !== '') await connection.command('AUTH', ...(user === '' ? [] : [user]), password);
+    await authenticate(connection, target);
     await connection.command('PING');
     return connection;
   } catch (error) {
     connection.close();
     throw asFailure(error, target.server);
   }
+}
+
+/** Nothing of what a server answers to this is ever shown: one that does not know the command says its arguments back. */
+async function authenticate(connection: RedisConnection, { user, password, server }: RedisTarget): Promise<void> {
+  if (password === '') return;
+  try {
+    await connection.command('AUTH', ...(user === '' ? [] : [user]), password);
+  } catch (error) {
+    if (!(error instanceof RedisError)) throw error;
+    if (isWrongPassword(error)) throw new Failure(refusedText(server));
+    throw new Failure(
+      `Redis at ${server} does not take AUTH, which the main worktree's env files have a password for: remove it there, or let the server take it (\`rename-command\` can hide it).`,
+    );
+  }
+}
+
+function isWrongPassword({ code, message }: RedisError): boolean {
+  return code === 'WRONGPASS' || /invalid password|without any password configured|no password is set/i.test(message);
+}
+
+function refusedText(server: string): string {
+  return `Redis at ${server} refuses the user or password of the main worktree's env files: correct them there.`;
 }
 
 /** Runs `work` on a connection of its own. What a server refuses becomes one sentence. */
@@ -64,9 +85,20 @@ export async function connected<T>(
 }
 
 /** @throws {RedisError} unless the server says OK: after anything else another database could still be selected */
-export async function select(connection: RedisConnection, index: number): Promise<void> {
+async function select(connection: RedisConnection, index: number): Promise<void> {
   const reply = await connection.command('SELECT', String(index));
   if (reply !== 'OK') throw new RedisError(`ERR SELECT was answered with ${JSON.stringify(reply)}`);
+}
+
+/** @returns false when the server has no such database */
+export async function trySelect(connection: RedisConnection, index: number): Promise<boolean> {
+  try {
+    await select(connection, index);
+    return true;
+  } catch (error) {
+    if (error instanceof RedisError && /out of range|invalid DB index/i.test(error.message)) return false;
+    throw error;
+  }
 }
 
 async function open(target: RedisTarget, signal: AbortSignal): Promise<RedisConnection> {
@@ -126,8 +158,6 @@ function encode(words: string[]): string {
 function asFailure(error: unknown, server: string): unknown {
   if (!(error instanceof RedisError)) return error;
   const { code, message } = error;
-  if (code === 'WRONGPASS' || /invalid password|without any password configured|no password is set/i.test(message))
-    return new Failure(`Redis at ${server} refuses the user or password of the main worktree's env files: correct them there.`);
   if (code === 'NOAUTH') return new Failure(`Redis at ${server} asks for a password, and the main worktree's env files have none.`);
   if (code === 'NOPERM')
     return new Failure(`Redis at ${server} does not allow its user what is needed: ${message.replace(/^NOPERM /, '')}.`);

@@ -2,19 +2,24 @@ import { Failure } from '../../outcome.ts';
 import { partVariables, sourceAddress } from '../address.ts';
 import type { ResolvedResource, ResourceContext, ResourceType } from '../resource.ts';
 import type { ResourceOptions } from '../schemas.ts';
-import { examineIndexes, giveIndexBack, type IndexWish, isIndexIntact, madeIndex, takeIndex } from './logical.ts';
+import { giveIndexBack } from './give-back.ts';
+import { examineIndexes, type IndexWish, intactIn, madeIndex, takeIndex } from './logical.ts';
+import { indexesNamed, type MainIndexes, reserveMainIndexes } from './main-indexes.ts';
 import { endServer, findProgram, isServerIntact, type ServerWish, startServer } from './server.ts';
-import { indexesIn, REDIS, type RedisAddress, redisAddress } from './url.ts';
+import { REDIS, type RedisAddress, redisAddress } from './url.ts';
 
 type Options = ResourceOptions<'redis'>;
 
 /** What `create` needs and neither templates nor the ledger may have. */
-type Wish = { index: IndexWish; server?: never } | { server: ServerWish; index?: never };
+type Wish = { name: string; main: MainIndexes } & (
+  | { index: IndexWish; server?: never; found(index: number, run?: string): ResolvedResource }
+  | { server: ServerWish; index?: never; found(port: number): ResolvedResource }
+);
 
 /** How long `doctor` waits for a server, in milliseconds. */
 const EXAMINE_MS = 20_000;
 
-const wishes = new WeakMap<ResolvedResource, Wish & { found(value: number): ResolvedResource }>();
+const wishes = new WeakMap<ResolvedResource, Wish>();
 
 /** A logical database of the worktree's own on the main worktree's server, or a server of its own. */
 export const redis: ResourceType<Options> = {
@@ -29,21 +34,25 @@ export const redis: ResourceType<Options> = {
   },
   async intact(_options, resolved, effects) {
     const wish = wishOf(resolved);
-    return wish.server ? isServerIntact(wish.server, effects) : isIndexIntact(wish.index, effects);
+    reserveMainIndexes(wish.name, wish.main, effects);
+    if (wish.server) return isServerIntact(wish.server, effects);
+    const run = await intactIn(wish.index, effects);
+    return run !== null && wish.index.before !== null && wish.found(wish.index.before.index, run);
   },
   async create(_options, resolved, effects) {
     const wish = wishOf(resolved);
+    reserveMainIndexes(wish.name, wish.main, effects);
     if (wish.server) {
       const port = await startServer(wish.server, effects, (chosen) => effects.intend(wish.found(chosen).made));
       return { detail: wish.found(port).detail, resolved: wish.found(port) };
     }
-    const { index, identity } = await takeIndex(wish.index, effects, (chosen) => effects.intend(wish.found(chosen).made));
-    return { detail: wish.found(index).detail, resolved: wish.found(index), mark: { marked: 'yes', identity } };
+    const { index, run } = await takeIndex(wish.index, effects, (chosen, leaves) => effects.intend(wish.found(chosen).made, leaves));
+    return { detail: wish.found(index).detail, resolved: wish.found(index, run) };
   },
   destroy: (made, effects) => (made.isolate === 'server' ? endServer(made, effects) : giveIndexBack(made, effects)),
 };
 
-function wishOf(resolved: ResolvedResource) {
+function wishOf(resolved: ResolvedResource): Wish {
   const wish = wishes.get(resolved);
   if (wish === undefined) throw new Error('a redis resource that was not resolved here');
   return wish;
@@ -61,9 +70,8 @@ function resolveIndex(options: Options, context: ResourceContext): ResolvedResou
   if (options.vars !== undefined && options.vars.database === undefined)
     throw new Failure(`${name}: \`vars: { database: … }\` must say which variable the index goes to, or \`isolate: server\`.`);
   const { server, password, tls } = address;
-  const taken = new Set([0, ...address.indexes, ...Object.values(mainEnv).flatMap((value) => indexesIn(value, server))]);
+  const main = mainIndexes(address, mainEnv);
   const known = before?.isolate === 'index' && before.server === server ? madeIndex(before) : null;
-  const kept = known === null || taken.has(known.index) ? null : known;
   const about = {
     isolate: 'index',
     server,
@@ -71,7 +79,8 @@ function resolveIndex(options: Options, context: ResourceContext): ResolvedResou
     ...(password !== '' && { secret: 'yes' }),
     ...(tls && { tls: 'yes' }),
   };
-  const found = (index: number): ResolvedResource => {
+  const runKnown = (index: number) => (known?.marked && index === known.index ? known.run : undefined);
+  const found = (index: number, run = runKnown(index)): ResolvedResource => {
     const url = address.withIndex(index);
     const database = String(index);
     return {
@@ -81,8 +90,9 @@ function resolveIndex(options: Options, context: ResourceContext): ResolvedResou
       made: {
         ...about,
         index: database,
+        thing: `${server} ${index}`,
         shown: `database ${index} of Redis at ${server}`,
-        ...(index === kept?.index && kept.marked && { marked: 'yes', identity: kept.identity }),
+        ...(run !== undefined && { marked: 'yes', run }),
       },
       source: null,
       carry: [{ kind: 'redis', server, from: address.index, to: index }],
@@ -90,13 +100,20 @@ function resolveIndex(options: Options, context: ResourceContext): ResolvedResou
     };
   };
   const nothing = { made: { ...about, shown: `a database of Redis at ${server}` }, detail: `a database of Redis at ${server}` };
-  const resolved = kept === null ? unknown(nothing, partsOf(address)) : found(kept.index);
-  wishes.set(resolved, { index: { name, target: address, taken, before: kept }, found });
+  // One that the main worktree names by now stays in the ledger, and is no value for the worktree.
+  const isFree = known !== null && !main.indexes.has(known.index);
+  const resolved = isFree ? found(known.index) : unknown(known === null ? nothing : found(known.index), partsOf(address));
+  wishes.set(resolved, { name, main, index: { name, target: address, taken: main.indexes, before: known }, found });
   return resolved;
 }
 
+function mainIndexes(address: RedisAddress, mainEnv: Record<string, string>): MainIndexes {
+  const { server, indexes } = address;
+  return { server, indexes: new Set([...indexes, ...indexesNamed(mainEnv, server)]) };
+}
+
 function resolveServer(options: Options, context: ResourceContext): ResolvedResource {
-  const { name, before } = context;
+  const { name, before, mainEnv } = context;
   const { address } = source(options, context);
   if (options.vars !== undefined && options.vars.port === undefined)
     throw new Failure(`${name}: \`vars: { port: … }\` must say which variable the port of its own server goes to.`);
@@ -119,6 +136,8 @@ function resolveServer(options: Options, context: ResourceContext): ResolvedReso
   const resolved = known === null ? unknown(nothing, partsOf(address)) : found(known);
   const { user, password, indexes } = address;
   wishes.set(resolved, {
+    name,
+    main: mainIndexes(address, mainEnv),
     server: { folder: name, port: known, user, password, databases: Math.max(16, ...indexes.map((index) => index + 1)) },
     found,
   });
@@ -130,6 +149,6 @@ function partsOf({ host, port, user, password }: RedisAddress): Record<string, s
 }
 
 /** What it will be is known once it is made. */
-function unknown(nothing: Pick<ResolvedResource, 'made' | 'detail'>, parts: Record<string, string>): ResolvedResource {
-  return { value: null, variables: {}, parts, source: null, carry: [], ...nothing };
+function unknown({ made, detail }: Pick<ResolvedResource, 'made' | 'detail'>, parts: Record<string, string>): ResolvedResource {
+  return { value: null, variables: {}, parts, source: null, carry: [], made, detail };
 }

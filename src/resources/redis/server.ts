@@ -39,9 +39,19 @@ export async function isServerIntact(wish: ServerWish, effects: ResourceEffects)
   const folder = path.join(effects.stateFolder, wish.folder);
   if (port === null || !fs.existsSync(dataFolder(folder)) || !effects.claim(`port-${port}`)) return false;
   if (await runs(folder, port, wish, effects)) return true;
+  const why = whyNot(folder, port, wish);
   if (!(await run(folder, port, wish, effects))) return false;
-  effects.say(`${wish.folder}: its redis-server did not run; it was started again, with its data`);
+  effects.say(`${wish.folder}: ${why}; it was started again, with its data`);
   return true;
+}
+
+function whyNot(folder: string, port: number, wish: ServerWish): string {
+  const mark = recorded(folder);
+  if (mark === null || !isRunningHere(mark)) return 'its redis-server did not run';
+  const isChanged = readIfThere(configFile(folder)) !== configText(dataFolder(folder), port, wish);
+  return isChanged
+    ? "the main worktree's user or password is another than its redis-server was started with"
+    : 'its redis-server did not answer as it should';
 }
 
 /**
@@ -78,6 +88,10 @@ async function* freePorts(before: number | null, { claim, release }: ResourceEff
     if (await allFree([port], await listeningPorts())) yield port;
     else release(`port-${port}`);
   }
+}
+
+function configFile(folder: string): string {
+  return path.join(folder, 'redis.conf');
 }
 
 function dataFolder(folder: string): string {
@@ -125,7 +139,7 @@ async function answers(mark: ProcessMark & { port: number }, wish: ServerWish, s
 async function run(folder: string, port: number, wish: ServerWish, effects: ResourceEffects): Promise<boolean> {
   await endProcess(folder);
   fs.mkdirSync(dataFolder(folder), { recursive: true, mode: 0o700 });
-  const config = path.join(folder, 'redis.conf');
+  const config = configFile(folder);
   fs.renameSync(writeTemporary(config, configText(dataFolder(folder), port, wish)), config);
   const log = path.join(folder, 'log');
   fs.closeSync(fs.openSync(log, 'w', 0o600));
