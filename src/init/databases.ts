@@ -79,24 +79,26 @@ function lookAt(variable: Variable, search: Search): void {
   const { compose, result, environment, fromCode, ecto } = search;
   const engine = engineOf(value, ecto);
   if (engine === null) return;
-  if (/\$\{?\w/.test(value))
-    return leaveShared(
+  if (/\$\{?\w/.test(value)) {
+    leaveShared(
       result,
       `${name} in ${file} is made of other variables (\`\${…}\`), which coppice does not fill in: write it out, then run \`coppice init\` again.`,
     );
+    return;
+  }
   const address = parseAddress(value, ENGINES[engine].port);
   if (address === null || address.database === '') return;
   const named: Named = { variable, engine, address, key: `${serverName(address)}/${address.database}` };
-  if (!isOnThisMachine(address.host)) return elsewhere(named, search);
-  if (fromCode.includes(variable) && !isWellKnown(address.password, [address.user, address.database]))
-    return leaveShared(
-      result,
-      `${name} is read in ${file} with a password as its default. Set it in ${environment.primary}, then run \`coppice init\` again.`,
-    );
   const published = publishedAs(compose, address.port);
-  if (published !== undefined) return inCompose(named, published, search);
   const known = result.databases.find(({ key }) => key === named.key)?.resource;
-  if (known == null) addResource(named, search);
+  if (!isOnThisMachine(address.host)) elsewhere(named, search);
+  else if (fromCode.includes(variable) && address.password !== '')
+    leaveShared(
+      result,
+      `${name} is read in ${file} with a password in its default, and the config holds none. Set it in ${environment.primary}, then run \`coppice init\` again.`,
+    );
+  else if (published !== undefined) inCompose(named, published, search);
+  else if (known == null) addResource(named, search);
   // What follows by itself stands in an env file.
   else if (fromCode.includes(variable)) result.found.push(finding('env', name, `{{${known}}}`, `names the same database as ${known}`));
   else addFollower(result.found, known, name);
@@ -123,7 +125,10 @@ function elsewhere({ variable: { name, file }, address, engine }: Named, { compo
 function inCompose({ variable, engine, address, key }: Named, published: PublishedPort, { result, fromCode }: Search): void {
   const { name, value, file } = variable;
   const moved = movedUrl(value, published);
-  if (moved === null) return leaveShared(result, portNote(name, file, published.host));
+  if (moved === null) {
+    leaveShared(result, portNote(name, file, published.host));
+    return;
+  }
   if (fromCode.includes(variable))
     result.found.push(finding('env', name, moved, `the default of ${file}, at the port that Compose publishes ${published.service} on`));
   if (!result.databases.some((known) => known.key === key))
@@ -195,12 +200,4 @@ export function freeName(name: string, file: string, taken: ReadonlySet<string>)
   let free = start;
   for (let number = 2; taken.has(free); number += 1) free = `${start}_${number}`;
   return free;
-}
-
-/** Passwords that are no secret where code that git has says them: those of every tutorial, and the user's own name. */
-export function isWellKnown(password: string, names: string[]): boolean {
-  return (
-    ['', 'postgres', 'password', 'root', 'secret', 'mysql', 'admin', 'dev', 'development', 'app'].includes(password) ||
-    names.includes(password)
-  );
 }

@@ -1,7 +1,7 @@
 import { isOnThisMachine } from '../resources/address.ts';
 import type { CodeDefault } from './code-defaults.ts';
 import { portTemplate, publishedAs } from './compose.ts';
-import { type Database, type DatabaseFindings, type DatabaseInput, type EngineName, isWellKnown, ownsNote } from './databases.ts';
+import { type Database, type DatabaseFindings, type DatabaseInput, type EngineName, ownsNote } from './databases.ts';
 import { finding, nothing } from './findings.ts';
 import { type Look, textOf } from './look.ts';
 
@@ -55,7 +55,7 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
       const name = vars[part];
       return name === undefined ? undefined : (inFiles.get(name) ?? inCode.get(name) ?? undefined);
     };
-    const [host = 'localhost', database, user = '', password = ''] = [value('host'), value('database'), value('user'), value('password')];
+    const [host = 'localhost', database, password = ''] = [value('host'), value('database'), value('password')];
     const engine = engineFor(
       look,
       prefix,
@@ -100,8 +100,8 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
     const used = Object.fromEntries(
       (['host', 'port', 'user', 'password', 'database'] as const).flatMap((part) => (vars[part] ? [[part, vars[part]]] : [])),
     );
-    const fallback = defaultsOf(vars, inFiles, inCode, [user, database]);
-    if (password === '' || fallback.password !== undefined || (vars.password !== undefined && inFiles.has(vars.password))) {
+    const fallback = defaultsOf(vars, inFiles, inCode);
+    if (password === '' || (vars.password !== undefined && inFiles.has(vars.password))) {
       const patterns = owns(engine);
       const options = {
         type: engine,
@@ -125,7 +125,7 @@ export function partDatabases(look: Look, input: DatabaseInput, found: Database[
     } else {
       result.shared = true;
       result.notes.push(
-        `${vars.password} is read with a default in code that may be a secret, so the database \`${database}\` is left shared: set ${vars.password} in ${environment.primary}, then run \`coppice init\` again.`,
+        `${vars.password} has its default in code, and the config holds no password: the database \`${database}\` is left shared. Set ${vars.password} in ${environment.primary}, then run \`coppice init\` again.`,
       );
     }
   }
@@ -136,21 +136,14 @@ function fileOf(defaults: CodeDefault[], name: string | undefined): string {
   return defaults.find((one) => one.name === name)?.file ?? 'the code';
 }
 
-/** What the code takes for parts that no env file sets; a password only when it is none to keep. */
-function defaultsOf(
-  vars: PartGroup['vars'],
-  inFiles: Map<string, string>,
-  inCode: Map<string, string | null>,
-  names: string[],
-): Record<string, string> {
+/** What the code takes for parts that no env file sets; never a password. */
+function defaultsOf(vars: PartGroup['vars'], inFiles: Map<string, string>, inCode: Map<string, string | null>): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [part, name] of Object.entries(vars) as [Part, string][]) {
     const value = inCode.get(name);
     if (inFiles.has(name) || value === null || value === undefined || value === '') continue;
-    if (part !== 'password' || isWellKnown(value, names)) found[part] = value;
+    if (part !== 'password') found[part] = value;
   }
-  // `localhost` is a socket to the programs of MySQL.
-  if (vars.host === undefined || (!inFiles.has(vars.host) && found.host === undefined)) found.host = '127.0.0.1';
   return found;
 }
 

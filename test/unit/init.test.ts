@@ -33,16 +33,21 @@ describe('databases', () => {
     expect(both.lines['env.DB_DATABASE']).toBe('{{resources.DB_URL.database}}');
   });
 
-  test('a password that stands in code is only taken over when it is none to keep', async () => {
-    const exs = (password: string) =>
-      `config :x, X.Repo, username: System.get_env("DB_USER", "postgres"), password: System.get_env("DB_PASSWORD", "${password}"), hostname: System.get_env("DB_HOST", "localhost"), database: System.get_env("DB_NAME", "x_dev")`;
-    const mix = { 'mix.exs': '{:postgrex, ">= 0.0.0"}' };
-    const known = await proposed({ tracked: { ...mix, 'config/dev.exs': exs('postgres') } });
-    expect(known.lines['resources.DB']).toMatchObject({ default: { password: 'postgres', database: 'x_dev' } });
-    const secret = await proposed({ tracked: { ...mix, 'config/dev.exs': exs('Tr0ub4dor') } });
-    expect(secret.lines['resources.DB']).toBeUndefined();
-    expect(secret.notes).toContain('set DB_PASSWORD in .env');
-    expect(configText(secret.proposal)).not.toContain('Tr0ub4dor');
+  test('a password that stands in code is not taken over: its variable is to be set first', async () => {
+    const exs =
+      'config :x, X.Repo, username: System.get_env("DB_USER", "me"), password: System.get_env("DB_PASSWORD", "Tr0ub4dor"), hostname: System.get_env("DB_HOST", "localhost"), database: System.get_env("DB_NAME", "x_dev")';
+    const tracked = {
+      'mix.exs': '{:postgrex, ">= 0.0.0"}',
+      'config/dev.exs': exs,
+      'site/settings.py': 'env("OTHER_URL", default="postgres://me:Tr0ub4dor@localhost/other")',
+    };
+    const without = await proposed({ tracked });
+    expect(without.lines['resources.DB']).toBeUndefined();
+    expect(without.notes).toContain('Set DB_PASSWORD in .env');
+    expect(without.notes).toContain('OTHER_URL is read in site/settings.py with a password');
+    expect(configText(without.proposal)).not.toContain('Tr0ub4dor');
+    const set = await proposed({ tracked, ignored: { '.env': 'DB_PASSWORD=other\n' } });
+    expect(set.lines['resources.DB']).toMatchObject({ vars: { password: 'DB_PASSWORD' }, default: { database: 'x_dev', user: 'me' } });
   });
 
   test('a server elsewhere is never taken on one word, and a URL of other variables is not guessed', async () => {
@@ -67,10 +72,10 @@ describe('databases', () => {
 
   test('a second variable of one database whose value is a default of the code cannot follow by itself: it is computed', async () => {
     const py =
-      'env("DATABASE_URL", default="postgres://app:app@localhost:5432/shop")\nenv("REPLICA_URL", default="postgres://app:app@localhost:5432/shop")\nenv("MONGO_URL", default="mongodb://localhost/x")\n';
+      'env("DATABASE_URL", default="postgres://app@localhost:5432/shop")\nenv("REPLICA_URL", default="postgres://app@localhost:5432/shop")\nenv("MONGO_URL", default="mongodb://localhost/x")\n';
     const { lines, notes } = await proposed({ tracked: { 'site/settings.py': py } });
     expect(lines).toEqual({
-      'resources.DATABASE_URL': { type: 'postgres', from: 'postgres://app:app@localhost:5432/shop' },
+      'resources.DATABASE_URL': { type: 'postgres', from: 'postgres://app@localhost:5432/shop' },
       'env.REPLICA_URL': '{{DATABASE_URL}}',
     });
     expect(notes).toContain('MONGO_URL in site/settings.py (mongodb) is shared by all worktrees');
@@ -219,11 +224,11 @@ describe('compose files', () => {
     const tracked = {
       'compose.yaml': compose('5432:5432'),
       'manage.py': 'import django',
-      'site/settings.py': 'dj_database_url.config(default="postgres://saleor:saleor@localhost:5432/saleor")',
+      'site/settings.py': 'dj_database_url.config(default="postgres://saleor@localhost:5432/saleor")',
       'uv.lock': '',
     };
     expect((await proposed({ tracked })).lines).toMatchObject({
-      'env.DATABASE_URL': 'postgres://saleor:saleor@localhost:{{resources.COMPOSE_PROJECT_NAME.db_5432}}/saleor',
+      'env.DATABASE_URL': 'postgres://saleor@localhost:{{resources.COMPOSE_PROJECT_NAME.db_5432}}/saleor',
       'steps.migrate': { needs: ['python', 'COMPOSE_PROJECT_NAME'] },
     });
   });
