@@ -47,6 +47,8 @@ export default defineConfig({
   input: { cli: 'src/cli.ts', main: 'src/main.ts' },
   platform: 'node',
   external: ['node:sqlite'],
+  // Its CommonJS form asks for its parts in a way that no bundler can follow.
+  resolve: { alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' } },
   output: {
     dir: 'dist',
     // CommonJS starts faster than ES modules: Node reads it without its asynchronous loader.

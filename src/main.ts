@@ -15,7 +15,8 @@ import { VERSION } from './version.ts';
 
 const EXAMPLES: Record<string, string> = {
   init: '$ npx coppice init               in the main worktree: shows a worktree.config.yaml, and asks\n  $ npx coppice init --yes         without a terminal: writes it and installs the hook',
-  install: '$ npx coppice install            once in a clone; best as "prepare": "coppice install || true"',
+  install:
+    '$ npx coppice install            once in a clone; best as "prepare": "coppice install || true"\n  $ npx coppice install --agents cursor,claude',
   up: '$ git coppice up                 in a worktree: to be sure that it is ready\n  $ git coppice up feature         from anywhere in the repository\n  $ git coppice up --step seed     only this step, again',
   down: '$ git coppice down feature',
   remove: '$ git coppice remove feature',
@@ -24,6 +25,7 @@ const EXAMPLES: Record<string, string> = {
   env: '$ eval "$(git coppice env)"\n  $ git coppice env --json',
   run: '$ git coppice run -- npm run dev',
   logs: '$ git coppice logs install',
+  watch: '$ git coppice watch              until Ctrl-C\n  $ git coppice watch --all        every repository, e.g. as a service',
   doctor: '$ git coppice doctor\n  $ git coppice doctor --json | jq ".results[] | select(.level == \\"problem\\")"',
   check: '$ npx coppice check              in CI: judges the file, never the machine',
 };
@@ -78,12 +80,14 @@ async function parse(argv: string[]): Promise<number> {
     .option('--print', 'only print it, on stdout')
     .action((options) => end(import('./commands/init.ts').then(({ init }) => init(options))));
   verb('install', 'install the git hook, the launcher and the alias `git coppice` in this clone')
+    .option('--agents [programs]', 'also write the set-up files of programs that skip git hooks: those used here, or named')
     .option('--uninstall', 'undo it')
     .action((options) => end(install(options)));
   verb('up [worktree]', 'set a worktree up; the same result however often; resumes after a failure; waits for a set-up that runs')
     .option('--dry-run', 'say what would be done, and change nothing')
     .option('--step <name>', 'of the steps, only this one, again')
     .option('--force', 'run steps again that succeeded before')
+    .option('--quiet', 'say nothing unless something was done or failed; nothing at all in the main worktree')
     .action((worktree, options) => end(up(worktree, options)));
   verb('down [worktree]', 'run its teardown and give its resources back; files stay, and so does its slot')
     .option('--force', 'even when the worktree is locked')
@@ -113,6 +117,10 @@ async function parse(argv: string[]): Promise<number> {
     .option('-f, --follow', 'go on printing what is added')
     .option('--worktree <worktree>', 'of another worktree')
     .action((step, options) => end(logs(step, options)));
+  verb('watch', 'set up worktrees that appear without the hook, and give back what those held that vanish, until Ctrl-C')
+    .option('--all', 'of every repository known on this machine')
+    .option('--once', 'only what is to be done now')
+    .action((options) => end(import('./commands/watch.ts').then(({ watch }) => watch(options))));
   verb('doctor', 'what is wrong on this machine, each with what mends it')
     .option('--fix', 'mend what needs no question')
     .option('--json', 'as JSON on stdout')

@@ -82,6 +82,7 @@ function noteChanges(name: string, { made }: ResolvedResource, { journal }: Worl
 
 function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
   const { journal, report, signal, worktreePath, mainPath, claims, logs, stateFolder, facts } = world;
+  const type = plan.resources.find((resource) => resource.name === name)?.spec.type ?? '';
   return {
     worktreePath,
     mainPath: mainPath ?? worktreePath,
@@ -95,8 +96,13 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     variables: () => plan.known(world.resolved).variables,
     mainEnv: plan.mainEnv,
     intend(made, leaves) {
-      const type = plan.resources.find((resource) => resource.name === name)?.spec.type ?? '';
       journal.append({ event: 'resource', name, resource: { type, state: 'creating', made }, ...(!leaves && { instead: true }) });
+      journal.sync();
+    },
+    left: () => journal.record.left.filter((left) => left.name === name && left.type === type).map(({ made }) => made),
+    leave(left) {
+      const others = journal.record.left.filter((other) => other.name !== name || other.type !== type);
+      journal.append({ event: 'left', left: [...others, ...left.map((made) => ({ name, type, state: 'ready' as const, made }))] });
       journal.sync();
     },
     claim(claim) {

@@ -19,6 +19,14 @@ export interface InitOptions {
 
 const [NAME = ''] = CONFIG_NAMES;
 
+/** Programs that may add worktrees without git's hooks, by what they leave in a repository. */
+const PROGRAMS = [
+  { name: 'Cursor', files: /^\.cursor\// },
+  { name: 'Codex', files: /^\.codex\// },
+  { name: 'Conductor', files: /^conductor\.json$/ },
+  { name: 'Claude Code', files: /^(\.claude\/|CLAUDE\.md$)/ },
+];
+
 /** `coppice init`: looks at the repository, shows a config with the reason for each line, asks, writes it, installs the hook. */
 export async function init(options: InitOptions): Promise<number> {
   const report = await openReporter();
@@ -40,6 +48,11 @@ export async function init(options: InitOptions): Promise<number> {
   writeNew(path.join(root, NAME), text);
   report.done('config', NAME);
   await install({});
+  const programs = PROGRAMS.filter(({ files }) => [...look.files, ...look.ignored].some((file) => files.test(file)));
+  if (programs.length > 0)
+    report.text(
+      `${programs.map(({ name }) => name).join(', ')}: \`npx coppice install --agents\` writes the set-up files, for worktrees that are added without git's hooks`,
+    );
   const scripts = packageJson(look)?.scripts;
   if (scripts !== undefined && !/\bcoppice install\b/.test(Object.values(scripts).join('\n')))
     report.text(

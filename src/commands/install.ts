@@ -20,7 +20,7 @@ import { forgetRepository } from '../vanished.ts';
 const MANAGERS: HookManager[] = [husky, hooksFolder];
 
 /** `coppice install`: the hook, the launcher and the alias. Changes nothing when nothing changed, and nothing outside git. */
-export async function install(options: { uninstall?: boolean }): Promise<number> {
+export async function install(options: { uninstall?: boolean; agents?: string | true }): Promise<number> {
   const report = await openReporter();
   let place: Place;
   try {
@@ -37,9 +37,34 @@ export async function install(options: { uninstall?: boolean }): Promise<number>
     );
     return 0;
   }
+  if (options.agents !== undefined && options.uninstall) return undoAgents(place, named(options.agents), report);
   const hookPlace = await describeHooks(place);
   const manager = MANAGERS.find((candidate) => candidate.handles(hookPlace)) ?? hooksFolder;
-  return options.uninstall ? undo(place, hookPlace, manager, report) : put(place, hookPlace, manager, report);
+  if (options.uninstall) return undo(place, hookPlace, manager, report);
+  const code = await put(place, hookPlace, manager, report);
+  if (options.agents === undefined || code !== 0) return code;
+  const { addAgentFiles } = await import('../agents/install.ts');
+  return (await addAgentFiles(cloneOf(place), named(options.agents), report)) ? 0 : 1;
+}
+
+/** Of `--agents` the programs that are named; null when none is. */
+function named(agents: string | true): string[] | null {
+  return agents === true ? null : agents.split(',').map((name) => name.trim());
+}
+
+/** The files of other programs are in the main worktree. */
+function cloneOf({ repository }: Place): { main: string; commonDir: string } {
+  const { main, commonDir } = repository;
+  if (main === null) throw new Failure('There is no main worktree here to write the files of other programs into.', 2);
+  return { main, commonDir };
+}
+
+async function undoAgents(place: Place, names: string[] | null, report: Reporter): Promise<number> {
+  const { removeAgentFiles } = await import('../agents/install.ts');
+  const undone = removeAgentFiles(cloneOf(place), names);
+  for (const file of undone) report.done('agents', `taken out of ${file}`);
+  if (undone.length === 0) report.text('nothing of ours is in the files of other programs');
+  return 0;
 }
 
 async function describeHooks({ repository }: Place): Promise<HookPlace> {
@@ -85,6 +110,9 @@ async function undo({ repository }: Place, hookPlace: HookPlace, manager: HookMa
   for (const file of undone) report.done('hook', `taken out of ${file}`);
   if (await removeAlias(commonDir)) report.done('alias', 'removed');
   if (removeLauncher(commonDir)) report.done('launcher', 'removed');
+  const { removeAgentFiles } = await import('../agents/install.ts');
+  const agents = repository.main === null ? [] : removeAgentFiles({ main: repository.main, commonDir }, null);
+  for (const file of agents) report.done('agents', `taken out of ${file}`);
   if (setUp.length > 0) {
     report.warn(
       `${setUp.length} worktree${setUp.length > 1 ? 's are' : ' is'} still set up. Their ports and databases stay until \`npx coppice down\` in each, or \`npx coppice gc\` after they are removed.`,
@@ -94,7 +122,7 @@ async function undo({ repository }: Place, hookPlace: HookPlace, manager: HookMa
   removeExcludes(commonDir);
   if (id !== null) await forgetRepository({ state: openStateDir(), commonDir, repository: id }, report);
   fs.rmSync(path.join(commonDir, 'coppice'), { recursive: true, force: true });
-  if (undone.length === 0) report.text('nothing was installed here');
+  if (undone.length + agents.length === 0) report.text('nothing was installed here');
   return 0;
 }
 

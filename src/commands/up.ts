@@ -6,6 +6,7 @@ import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { planOf } from '../plan/gather.ts';
 import { type Plan, resolvedNow } from '../plan/plan.ts';
+import { holdBack } from '../report/quiet.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, namesOf, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
@@ -16,12 +17,15 @@ export interface UpOptions {
   dryRun?: boolean;
   step?: string;
   force?: boolean;
+  /** Says nothing unless something was done or failed: what other programs' set-up files call, in any worktree. */
+  quiet?: boolean;
 }
 
 /** `coppice up [worktree]`: the same result however often. */
 export async function up(argument: string | undefined, options: UpOptions): Promise<number> {
   const listening = listeningPorts();
-  const report = await openReporter();
+  if (options.quiet && argument === undefined && (await isMain(process.cwd()))) return 0;
+  const { report, speak } = options.quiet ? holdBack(await openReporter()) : { report: await openReporter(), speak: () => {} };
   const target = await findTarget(argument, 'up');
   const config = await requireConfig(target.worktree.path, target.place.repository.main);
   if (config === null) {
@@ -31,13 +35,17 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
   if (options.step !== undefined && !(options.step in config.steps))
     throw new Failure(`There is no step \`${options.step}\`. Steps: ${Object.keys(config.steps).join(', ') || 'none'}.`, 2);
   if (options.dryRun) return dryRun(target, report);
-  return interruptible(async (signal) =>
-    exitCode(
-      await setUp(config, target.place, target.worktree, { ...options, background: false, signal, report, listening }),
-      target.worktree,
-      report,
-    ),
-  );
+  return interruptible(async (signal) => {
+    const result = await setUp(config, target.place, target.worktree, { ...options, background: false, signal, report, listening });
+    if (result.state === 'failed' || result.state === 'interrupted') speak();
+    return exitCode(result, target.worktree, report);
+  });
+}
+
+/** The main worktree has nothing to set up, and programs that open it call `up --quiet` there too. */
+async function isMain(cwd: string): Promise<boolean> {
+  const { worktree, repository } = await findPlace(cwd);
+  return worktree === null || worktree.path === repository.main;
 }
 
 /** The exit code of a set-up; says how to look and how to go on after a failure. */

@@ -87,7 +87,7 @@ function convert(look: Look, { file, setup, copy, teardown, notes }: OtherTool, 
       );
   }
   result.notes.push(
-    `${file} is converted here. Put \`git coppice up\` in the place of its set-up, so that its worktrees are set up the same way.`,
+    `${file} is converted here. Put \`git coppice up\` in the place of its set-up (\`npx coppice install --agents\` adds it), so that its worktrees are set up the same way.`,
   );
   return result;
 }

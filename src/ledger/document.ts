@@ -20,6 +20,7 @@ const FORMATS: Record<string, { version: number; needs: string }> = {
   'coppice-worktree': { version: 1, needs: '0.1.0' },
   'coppice-branch': { version: 1, needs: '0.1.0' },
   'coppice-kept': { version: 1, needs: '0.1.0' },
+  'coppice-agent-file': { version: 1, needs: '0.1.0' },
   'coppice-main-redis': { version: 1, needs: '0.1.0' },
 };
 

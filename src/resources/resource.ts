@@ -77,6 +77,10 @@ export interface ResourceEffects {
    * @param leaves what was made before is there, is not it, and stays in the ledger until it can be destroyed
    */
   intend(made: Record<string, string>, leaves?: boolean): void;
+  /** What was made for this name and means another thing now: it is listed, and destroyed later. */
+  left(): Record<string, string>[];
+  /** Writes down, on the disk, that these are left. */
+  leave(left: Record<string, string>[]): void;
   /** Takes a name that is exclusive on this machine, e.g. `database-localhost_5432-shop`. @returns whether it is this worktree's now */
   claim(name: string): boolean;
   release(name: string): void;

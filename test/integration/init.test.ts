@@ -131,6 +131,7 @@ describe('the file that init writes passes check, its worktree is ready, and not
     expect(repo.calls()).toEqual([`npx prisma migrate deploy|shop__a?schema=public||${worktree}`]);
     expect(config).toContain(`sh -c 'npx next dev -p "$PORT"'`);
     expect(config).not.toMatch(/run: .*reset/);
+    expect(init.stderr).toContain('Cursor: `npx coppice install --agents`');
     expect(init.stderr).toContain('`npm run db:reset` of .cursor/worktrees.json is left out');
     await removeAndCollect(repo);
     expect((await postgres.databases()).filter((name) => name.startsWith('shop'))).toEqual(['shop', 'shop_shadow', 'shop_test']);

@@ -173,6 +173,24 @@ describe('killed while it loads', () => {
     await expectGone(world, main, before);
   });
 
+  test('interrupted, while the server says nothing any more: it ends, says what is left, and the next up goes on', async () => {
+    const world = makeWorld();
+    const name = await bigSource();
+    const before = await server.databases();
+    const main = await shop(world, name);
+    const add = start(world, main, 'git', ['worktree', 'add', '../x', '-b', 'x']);
+    await until(() => isHalfFull(`${name}__x`), 'the load');
+    onTestFinished(() => server.resume());
+    server.pause();
+    process.kill(runner(world), 'SIGINT');
+    expect((await add.ended).stderr).toMatch(/__x on localhost:\d+ is half full, and could not be dropped yet: .* does not answer/);
+    server.resume();
+    const again = await world.coppice(path.join(world.root, 'x'), 'up');
+    expect(again.code, again.stderr).toBe(0);
+    await expectCloned(name, `${name}__x`);
+    await expectGone(world, main, before);
+  });
+
   test.for(['up', 'gc'] as const)('the server: it is said, and %s ends well when it is there again', async (verb) => {
     const world = makeWorld();
     const name = await bigSource();

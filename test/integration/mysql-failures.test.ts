@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { PASSWORD, startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
-import { makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -51,6 +51,115 @@ test('a wrong password', async () => {
   const said = await failure(makeWorld(), `DATABASE_URL=mysql://app:wrong-word@127.0.0.1:${server.port}/shop\n`);
   expect(said).toContain('does not let `app` in: Access denied');
   expect(said).not.toContain('wrong-word');
+});
+
+test('a wrong password: it is said where it was read', async () => {
+  const env = `DATABASE_URL=${server.url('shop')}\nOTHER_URL=mysql://app:wrong-word@127.0.0.1:${server.port}/shop\n`;
+  const files = "the main worktree's env files (.env, .env.local)";
+  const own = await failure(makeWorld(), env.replaceAll(PASSWORD, 'wrong-word'));
+  expect(own).toContain(`User and password come from \`DATABASE_URL\` of ${files}.`);
+  for (const option of ['from', 'admin']) {
+    const config = `resources:\n  DATABASE_URL: { type: mysql, ${option}: "{{main.env.OTHER_URL}}" }\n`;
+    const said = await failure(makeWorld(), env, config);
+    expect(said).toContain(`come from \`${option}:\` of DATABASE_URL in the config, which reads \`OTHER_URL\` of ${files}.`);
+  }
+  const parts = 'resources:\n  DB: { type: mysql, vars: { user: DB_USER, password: DB_PASS, port: DB_PORT, database: DB_NAME } }\n';
+  const said = await failure(makeWorld(), `DB_USER=app\nDB_PASS=wrong-word\nDB_NAME=shop\nDB_PORT=${server.port}\n`, parts);
+  expect(said).toContain(`come from \`DB_USER\` and \`DB_PASS\` of ${files}.`);
+});
+
+test('sessions in a database of a name that differs only in case are not ended, and its tables are not ours', async () => {
+  const world = makeWorld();
+  const name = `Case${process.pid}`;
+  const theirs = `${name.toLowerCase()}__x`;
+  const made = [name, theirs, name.toLowerCase()];
+  onTestFinished(() => server.sql(...made.map((database) => `DROP DATABASE IF EXISTS \`${database}\``)));
+  await server.sql(...made.map((database) => `CREATE DATABASE ${database}`), `CREATE TABLE ${name}.line (id INT)`);
+  await server.sql(`CREATE TABLE ${theirs}.precious (id INT)`, `ALTER DATABASE ${name.toLowerCase()} CHARACTER SET cp850`);
+  const connection = await server.connect(theirs);
+  onTestFinished(() => connection.end());
+  await connection.query('START TRANSACTION');
+  await connection.query('INSERT INTO precious VALUES (1)');
+  const config = 'resources:\n  DATABASE_URL: { type: mysql, seed: "exit 7" }\n';
+  expect(await failure(world, `DATABASE_URL=${server.url(name)}\n`, config)).toContain('exit code 7');
+  await connection.query('COMMIT');
+  expect(await server.rows(`SELECT id FROM ${theirs}.precious`)).toHaveLength(1);
+  const worktree = path.join(world.root, 'x');
+  writeFiles(worktree, { 'worktree.config.yaml': 'resources:\n  DATABASE_URL: mysql\n' });
+  const up = await world.coppice(worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  const charsets = await server.rows(
+    'SELECT SCHEMA_NAME AS name, DEFAULT_CHARACTER_SET_NAME AS charset FROM information_schema.SCHEMATA WHERE BINARY SCHEMA_NAME IN (?, ?)',
+    [name, `${name}__x`],
+  );
+  expect(charsets).toHaveLength(2);
+  expect(charsets[0]?.charset).toBe(charsets[1]?.charset);
+  expect((await world.coppice(worktree, 'down')).code).toBe(0);
+});
+
+describe('a server that is there and says nothing', () => {
+  /** Connections to the server of processes here, open at this moment. */
+  function connections(): number {
+    const port = `:${server.port.toString(16).toUpperCase().padStart(4, '0')}`;
+    return read('/proc/net/tcp')
+      .split('\n')
+      .filter((line) => line.trim().split(/\s+/)[2]?.endsWith(port) && line.trim().split(/\s+/)[3] === '01').length;
+  }
+
+  async function added() {
+    const world = makeWorld();
+    const name = await server.source();
+    const config = 'resources:\n  DATABASE_URL: mysql\n';
+    const env = `DATABASE_URL=${server.url(name)}\n`;
+    const main = await world.repository('shop', { 'worktree.config.yaml': config, '.gitignore': '.env\n' }, { '.env': env });
+    await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
+    return { world, name, worktree: path.join(world.root, 'x') };
+  }
+
+  test.for(['up', 'down'])('%s that is interrupted ends while it says nothing, and goes on when it speaks again', async (verb) => {
+    const { world, name, worktree } = await added();
+    await until(() => connections() === 0, 'the end of all connections');
+    server.pause();
+    onTestFinished(() => server.resume());
+    const run = start(world, worktree, process.execPath, [CLI, verb]);
+    await until(() => connections() > 0, 'the connection');
+    run.child.kill('SIGINT');
+    const { code, stderr } = await run.ended;
+    expect(code).toBe(130);
+    expect(stderr).toContain(`interrupted, before the MySQL server at localhost:${server.port} had answered`);
+    server.resume();
+    expect((await world.coppice(worktree, 'up')).code).toBe(0);
+    expect((await world.coppice(worktree, 'down')).code).toBe(0);
+    expect(await server.databases()).not.toContain(`${name}__x`);
+  });
+
+  test('without an interrupt it is said that it does not answer', async () => {
+    const { world, worktree } = await added();
+    server.pause();
+    onTestFinished(() => server.resume());
+    const { stderr } = await world.coppice(worktree, 'down');
+    expect(stderr).toContain(`The MySQL server at localhost:${server.port} does not answer (ETIMEDOUT)`);
+    server.resume();
+    expect((await world.coppice(worktree, 'down')).code).toBe(0);
+  });
+
+  test('a statement that waits behind a lock is given up when it is interrupted', async () => {
+    const { world, name, worktree } = await added();
+    const connection = await server.connect(`${name}__x`);
+    onTestFinished(() => connection.destroy());
+    await connection.query('START TRANSACTION');
+    await connection.query('SELECT * FROM item');
+    const run = start(world, worktree, process.execPath, [CLI, 'down']);
+    const waits = "SELECT ID FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table metadata lock'";
+    await until(async () => (await server.rows(waits)).length > 0, 'the drop');
+    run.child.kill('SIGINT');
+    expect((await run.ended).stderr).toContain('interrupted, before the MySQL server');
+    expect(await server.databases()).toContain(`${name}__x`);
+    await connection.query('COMMIT');
+    await connection.end();
+    expect((await world.coppice(worktree, 'down')).code).toBe(0);
+    expect(await server.databases()).not.toContain(`${name}__x`);
+  });
 });
 
 test('a source that is not there', async () => {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
 import { PASSWORD, startMysql, type TestServer } from '../fixtures/servers/mysql.ts';
 import { makeWorld, read, type World } from '../fixtures/world.ts';
@@ -119,6 +119,29 @@ test('with `admin:` and triggers: what lets the app have them, then up, and that
   expect(await server.databases()).toEqual(before);
   expect(await server.rows("SHOW GRANTS FOR poor@'%'")).toEqual(grants);
 });
+
+test('another MySQL that answers at its port has nothing of ours: databases have no comment there', async () => {
+  const name = await server.source();
+  const { world, main } = await shop(`DATABASE_URL=${server.url(name)}\n`);
+  expect((await add(world, main, 'x')).code).toBe(0);
+  const worktree = path.join(world.root, 'x');
+  await server.kill();
+  onTestFinished(() => server.start());
+  const other = await startMysql([], server.port);
+  onTestFinished(() => other.stop());
+  await other.sql(`CREATE DATABASE ${name}`, `CREATE DATABASE ${name}__x`, `CREATE TABLE ${name}__x.precious (id INT)`);
+  const before = await other.databases();
+  const up = await world.coppice(worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
+  expect(read(worktree, '.env')).toMatch(new RegExp(`/${name}__x_[0-9a-f]{8}\n$`));
+  const kept = await world.coppice(worktree, 'down');
+  expect([kept.code, kept.stderr]).toEqual([1, expect.stringContaining('Another server answers at')]);
+  expect(await other.databases()).toEqual(before);
+  await other.kill();
+  await server.start();
+  await giveBack(world, main);
+  expect(await server.databases()).not.toContain(`${name}__x`);
+}, 300_000);
 
 test("MariaDB's programs alone copy what they can, and what they cannot is said", async () => {
   await server.sql('CREATE DATABASE simple', 'CREATE TABLE simple.item (id INT)', 'INSERT INTO simple.item VALUES (1)');

@@ -219,6 +219,17 @@ test('a database that a migration tool drops and makes again is still ours, and 
   expect(await server.databases()).toEqual(before);
 });
 
+test('one that was dropped by hand is not said to be destroyed', async () => {
+  const world = makeWorld();
+  const name = await server.source();
+  const main = await shop(world, `DATABASE_URL=${server.url(name)}\n`);
+  const { worktree } = await add(world, main);
+  await server.sql(`DROP DATABASE ${name}__x`);
+  const result = await world.coppice(worktree, 'down');
+  expect(result.code, result.stderr).toBe(0);
+  expect(result.stderr).not.toContain('destroyed');
+});
+
 test('one that was dropped by hand is made again by up', async () => {
   const world = makeWorld();
   const name = await server.source();
@@ -271,6 +282,49 @@ describe('what test runners derive', () => {
     await server.sql(...[`test_${name}__a_old`, `test_${name}__a_marked`, `atest_${name}__a`].map((text) => `DROP DATABASE ${text}`));
     expect(await server.databases()).toEqual(before);
   });
+
+  test("that was there before ours is not, nor the source's, whatever `owns:` says later", async () => {
+    const world = makeWorld();
+    const name = await server.source();
+    const config = (owns: string) => `resources:\n  DATABASE_URL: { type: mysql, name: "${name}_{{slug_}}"${owns} }\n`;
+    const develop = `${name}_development`;
+    await server.sql(`CREATE DATABASE ${develop}`, `CREATE DATABASE ${name}_dev_backup`, `CREATE DATABASE ${name}_dev_backup_2`);
+    const before = await server.databases();
+    const main = await shop(world, `DATABASE_URL=${server.url(develop)}\n`, config(''));
+    const { worktree } = await add(world, main, 'dev');
+    // What a person makes from the source by the same rule, and from what was there before.
+    const theirs = [`${develop}_test`, `${name}_dev_backup_test`];
+    await server.sql(...theirs.map((database) => `CREATE DATABASE ${database}`), `CREATE DATABASE ${name}_dev_test`);
+    writeFiles(worktree, { 'worktree.config.yaml': config(', owns: ["{database}*"]') });
+    const again = await world.coppice(worktree, 'up');
+    expect(again.code, again.stderr).toBe(0);
+    await down(world, worktree);
+    expect(await server.databases()).toEqual([...before, ...theirs].sort());
+  });
+
+  test.for(['renamed in the config', 'lost with the ledger'])(
+    'stays when it was there before ours, and the resource is %s',
+    async (what) => {
+      const world = makeWorld();
+      const name = await server.source();
+      await server.sql(`CREATE DATABASE ${name}__x_backup`);
+      const before = await server.databases();
+      const config = 'resources:\n  DATABASE_URL: { type: mysql, owns: ["{database}_*"] }\n';
+      const main = await shop(world, `DATABASE_URL=${server.url(name)}\n`, config);
+      const { worktree } = await add(world, main);
+      if (what === 'lost with the ledger') fs.renameSync(world.state, `${world.state}-lost`);
+      else
+        writeFiles(worktree, {
+          'worktree.config.yaml': 'resources:\n  DB_URL: { type: mysql, from: "{{main.env.DATABASE_URL}}", owns: ["{database}_*"] }\n',
+        });
+      const again = await world.coppice(worktree, 'up');
+      expect(again.code, again.stderr).toBe(0);
+      await down(world, worktree);
+      const left = await server.databases();
+      // What no ledger knows any more is nobody's to drop.
+      expect(left).toEqual([...before, ...(what === 'lost with the ledger' ? [`${name}__x`] : [])].sort());
+    },
+  );
 
   test('is refused as a pattern that names no database of ours', async () => {
     const world = makeWorld();

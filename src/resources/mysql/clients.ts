@@ -1,9 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../../outcome.ts';
-import { type Address, isOnThisMachine, serverName } from '../address.ts';
+import { type Address, isOnThisMachine } from '../address.ts';
 import { containerHas, containersPublishing } from '../container.ts';
-import { type ServerKind, socketOf } from './server.ts';
+import { type ServerKind, serverOf, socketOf } from './server.ts';
 
 /** The server's own programs: the pair that dumps and loads, from one maker. */
 export interface Clients {
@@ -34,7 +34,7 @@ export async function findClients(kind: ServerKind, address: Address): Promise<C
   }
   const [dump, load] = PAIRS[kind.product];
   throw new Failure(
-    `To copy a database of ${serverName(address)} (${kind.product}), the programs \`${dump}\` and \`${load}\` are needed, and are neither on the PATH nor in a container that publishes port ${port}. Install ${kind.product}'s client programs (e.g. the package \`${kind.product === 'MariaDB' ? 'mariadb-client' : 'mysql-client'}\`).`,
+    `To copy a database of ${serverOf(address)} (${kind.product}), the programs \`${dump}\` and \`${load}\` are needed, and are neither on the PATH nor in a container that publishes port ${port}. Install ${kind.product}'s client programs (e.g. the package \`${kind.product === 'MariaDB' ? 'mariadb-client' : 'mysql-client'}\`).`,
   );
 }
 

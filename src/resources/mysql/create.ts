@@ -2,15 +2,19 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { milliseconds } from '../../config/duration.ts';
 import { standing } from '../../files/inside.ts';
+import { claimOwner } from '../../ledger/claims.ts';
 import type { ProcessMark } from '../../ledger/process.ts';
+import { openStateDir } from '../../ledger/state-dir.ts';
 import { Failure } from '../../outcome.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { runCommand } from '../../steps/run-command.ts';
-import { type Address, claimOn, type Origin } from '../address.ts';
-import { addressIn, makerAddress, markOf, namesHolding, type Seen, whose } from '../database.ts';
+import { claimOn, type Origin } from '../address.ts';
+import { markOf, namesHolding, type Seen, whose } from '../database.ts';
 import type { Created, ResolvedResource, ResourceEffects } from '../resource.ts';
+import { type Access, appAccess, makerAccess } from './access.ts';
 import { findClients } from './clients.ts';
-import { candidates, ENGINE, type MysqlOptions, named, unlearnt } from './names.ts';
+import { compare, isHere, metBefore } from './identity.ts';
+import { candidates, LEARNT, type MysqlOptions, named, unlearnt } from './names.ts';
 import { ALREADY_THERE, asksForRights, drop, endSessions, quoted, quotedPattern, Refusal, type Server, withServer } from './server.ts';
 import { copyDatabase, loadFile, type Transfer } from './transfer.ts';
 
@@ -21,13 +25,16 @@ interface Making {
   /** The resource's name. */
   name: string;
   /** The app's own. */
-  app: Address;
+  app: Access;
   /** Who makes it. */
-  owner: Address;
+  owner: Access;
   server: Server;
   /** What the journal says. */
   made: Record<string, string>;
 }
+
+/** How long an interrupted run waits for a server that is to drop what is half full: one that runs greets at once. */
+const INTERRUPTED_MS = 800;
 
 /** The names that this process makes at this moment: two resources of one worktree can mean the same. */
 const busy = new Set<string>();
@@ -35,38 +42,89 @@ const busy = new Set<string>();
 /** Makes the database, or goes on with what an earlier run has begun. */
 export async function create(options: MysqlOptions, resolved: ResolvedResource, effects: ResourceEffects): Promise<Created> {
   const { name } = JSON.parse(resolved.made.origin ?? '') as Origin;
-  const app = addressIn(resolved, ENGINE);
-  const owner = options.admin === undefined ? app : await makerAddress(options.admin, resolved, ENGINE);
-  return withServer(owner, async (server) => {
-    for (const database of candidates(resolved.made, effects.worktreeId, name)) {
-      const is = named(database, app, unlearnt(resolved.made), options, name);
+  const app = appAccess(resolved);
+  const owner = options.admin === undefined ? app : await makerAccess(options.admin, resolved);
+  const make = async (server: Server): Promise<Created> => {
+    if (options.admin !== undefined) await bothAtOne(server, app, resolved.made, effects.signal);
+    const here = await whatIsHere(resolved.made, server, effects);
+    const identity = JSON.stringify({ ...metBefore(here), ...(await server.identity()) });
+    const names = candidates(here, effects.worktreeId, name);
+    for (const database of names) {
+      const is = named(database, app.address, unlearnt(here), options, name);
       // What was learnt of one database says nothing of that of another name.
-      const made = database === resolved.made.database ? resolved.made : is.made;
-      const created = await underName(database, { options, effects, name, app, owner, server, made: { ...made } });
+      const made = { ...(database === here.database ? here : is.made), identity };
+      const created = await underName(database, { options, effects, name, app, owner, server, made });
       if (created !== null) return { ...created, resolved: is };
     }
     throw new Failure(
-      `On ${resolved.made.server} there are databases already under every name that this worktree could have (${candidates(resolved.made, effects.worktreeId, name).join(', ')}). Drop one that is of no use, or set \`name:\`.`,
+      `On ${resolved.made.server} there are databases already under every name that this worktree could have (${names.join(', ')}). Drop one that is of no use, or set \`name:\`.`,
     );
-  });
+  };
+  return withServer(owner, make, effects);
+}
+
+/** @throws {Failure} when `admin:` names another server than the app's: by what they are, as one server has several addresses */
+async function bothAtOne(server: Server, app: Access, made: Record<string, string>, signal: AbortSignal): Promise<void> {
+  const [owners, apps] = [await server.identity(), await withServer(app, (own) => own.identity(), { signal })];
+  // At one moment, host and data directory tell too.
+  if (compare(owners, apps) === 'another' || owners.home !== apps.home)
+    throw new Failure(`\`admin:\` names another server than ${made.server}, where its database is. Name a user of that one.`);
+}
+
+/**
+ * What is meant at this server. What an earlier run made at another one that had its address stays in the record as left; what
+ * was left here is what is meant again.
+ */
+async function whatIsHere(
+  made: Record<string, string>,
+  server: Server,
+  { worktreeId, left, leave, intend, say }: ResourceEffects,
+): Promise<Record<string, string>> {
+  const known = [made, ...left().filter((other) => other.thing === made.thing)].filter(({ nonce }) => nonce !== undefined);
+  let found: Record<string, string> | undefined;
+  for (const each of known) found ??= (await isHere(each, server, worktreeId)) ? each : undefined;
+  if (known.length === 0) return made;
+  let here = made;
+  if (found !== made) {
+    if (known.includes(made)) {
+      say(
+        `Another server answers at ${made.server} now than the one that has ${made.database}: that one stays on record, and goes with the next \`down\` or \`gc\` while its server answers`,
+      );
+      leave([...left(), made]);
+    }
+    const learnt = Object.entries(found ?? {}).filter(([key]) => LEARNT.includes(key) || key === 'database');
+    here = { ...unlearnt(made), database: made.wanted ?? '', ...Object.fromEntries(learnt) };
+    intend(here);
+  }
+  const rest = left().filter(({ nonce }) => nonce === undefined || nonce !== found?.nonce);
+  if (rest.length < left().length) leave(rest);
+  return here;
 }
 
 /** @returns null when the name is taken */
 async function underName(database: string, making: Making): Promise<Created | null> {
   const { effects, server, made } = making;
   const claim = claimOn('database', made.server ?? '', database);
+  // Ours by another resource, or by what is left: that keeps it.
+  const had = claimOwner(openStateDir(), claim) === effects.worktreeId;
+  const giveBack = () => {
+    if (!had) effects.release(claim);
+  };
   if (busy.has(claim) || !effects.claim(claim)) return null;
   busy.add(claim);
   try {
     const there = await server.find(database);
     if (there !== null && !(await isOurs(there, making))) {
-      effects.release(claim);
+      giveBack();
       return null;
     }
-    if (there !== null && made.whole === 'yes') return { detail: `${database}, as it was`, mark: learnt(made) };
+    if (there !== null && made.whole === 'yes') {
+      made.there ??= JSON.stringify(await holdingBefore(database, making));
+      return { detail: `${database}, as it was`, mark: learnt(made) };
+    }
     if (there !== null) await dropUnfinished(database, making);
     if (!(await born(database, making))) {
-      effects.release(claim);
+      giveBack();
       return null;
     }
     return await filled(database, making);
@@ -94,7 +152,8 @@ async function dropUnfinished(database: string, { server, made, effects }: Makin
 async function born(database: string, making: Making): Promise<boolean> {
   const { options, effects, server, made } = making;
   const charset = await sourceCharset(options, made, server);
-  made.there ??= JSON.stringify(await derivedBefore(database, making));
+  made.there ??= JSON.stringify(await holdingBefore(database, making));
+  made.data = options.data;
   for (const key of ['created', 'whole', 'loader', 'account']) delete made[key];
   made.nonce = randomBytes(12).toString('hex');
   effects.intend(made);
@@ -115,8 +174,8 @@ function allowedNames({ name }: MysqlOptions, { source = '', wanted = '' }: Reco
   return name === undefined && wanted.startsWith(`${source}__`) ? quotedPattern(`${source}__`).replace(/`$/, '%`') : quotedPattern(wanted);
 }
 
-/** The databases that would count as derived from ours, and were there before it: they are not. */
-async function derivedBefore(database: string, { server }: Making): Promise<string[]> {
+/** The databases that could count as derived from ours by an `owns:` of any time, and were there before it: they are not. */
+async function holdingBefore(database: string, { server }: Making): Promise<string[]> {
   const names = (await server.databases()).map((there) => there.name);
   return namesHolding(database, names);
 }
@@ -131,7 +190,7 @@ async function sourceCharset(
     'SELECT SCHEMA_NAME AS name, DEFAULT_CHARACTER_SET_NAME AS charset, DEFAULT_COLLATION_NAME AS collation FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?',
     [source],
   );
-  const [row] = found;
+  const row = found.find((each) => server.same(String(each.name), source));
   if (row === undefined) {
     if (data === 'empty') return '';
     throw new Failure(
@@ -157,11 +216,18 @@ async function filled(database: string, making: Making): Promise<Created> {
   return { detail: `${database} on ${made.server}, ${what} (${server.kind.product})`, mark: learnt(made) };
 }
 
-async function dropFailed(database: string, { server, effects, made }: Making, why: unknown): Promise<never> {
+async function dropFailed(database: string, { owner, effects, made }: Making, why: unknown): Promise<never> {
   if (!(why instanceof Failure)) throw why;
   try {
-    await endSessions(server, database, new AbortController().signal);
-    await drop(server, database);
+    const patience = effects.signal.aborted ? { connectMs: INTERRUPTED_MS } : {};
+    await withServer(
+      owner,
+      async (server) => {
+        await endSessions(server, database, new AbortController().signal);
+        await drop(server, database);
+      },
+      patience,
+    );
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     // The journal says that it is there and not finished: the next `up`, `down` or `gc` drops it.
@@ -171,14 +237,14 @@ async function dropFailed(database: string, { server, effects, made }: Making, w
 }
 
 /** Only what `create` has learnt. */
-function learnt({ nonce = '', created = '', whole = '', account, there = '[]' }: Record<string, string>): Record<string, string> {
-  return { nonce, created, whole, there, ...(account !== undefined && { account }) };
+function learnt({ nonce = '', created = '', whole = '', account, there = '[]', identity = '{}', data = '' }: Record<string, string>) {
+  return { nonce, created, whole, there, identity, data, ...(account !== undefined && { account }) };
 }
 
 /** What an administrator makes is of no use to the app's user without this. */
 async function letAppIn(database: string, { app, owner, server, made, effects }: Making): Promise<void> {
   if (app === owner) return;
-  const account = await withServer(app, (own) => own.account());
+  const account = await withServer(app, (own) => own.account(), effects);
   if (account === (await server.account())) return;
   made.account = account;
   effects.intend(made);
@@ -201,11 +267,12 @@ async function copySource(database: string, making: Making): Promise<void> {
 
 /** A snapshot is InnoDB's: other engines have none. */
 async function warnOfEngines(source: string, { server, effects }: Making): Promise<void> {
-  const tables = await server.rows(
-    `SELECT TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES
+  const found = await server.rows(
+    `SELECT TABLE_SCHEMA AS place, TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES
       WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE' AND ENGINE IN ('MyISAM', 'Aria', 'MEMORY', 'CSV', 'ARCHIVE')`,
     [source],
   );
+  const tables = found.filter(({ place }) => server.same(String(place), source));
   if (tables.length === 0) return;
   const names = tables.slice(0, 5).map(({ name, engine }) => `${name} (${engine})`);
   effects.say(
@@ -215,9 +282,9 @@ async function warnOfEngines(source: string, { server, effects }: Making): Promi
 
 async function transferTo(target: string, { app, owner, server, made, effects }: Making): Promise<Transfer> {
   return {
-    clients: await findClients(server.kind, owner),
-    reader: owner,
-    writer: app,
+    clients: await findClients(server.kind, owner.address),
+    reader: owner.address,
+    writer: app.address,
     target,
     log: effects.log,
     signal: effects.signal,
@@ -240,7 +307,7 @@ async function seed(what: string, database: string, making: Making): Promise<voi
       await loadFile(await transferTo(database, making), path.join(effects.worktreePath, what));
       return;
     }
-    const { variables, parts } = named(database, app, made, options, name);
+    const { variables, parts } = named(database, app.address, made, options, name);
     const all = Object.entries(options.vars ?? {}).map(([part, variable]) => [variable, parts[part] ?? '']);
     const result = await runCommand({
       run: what,

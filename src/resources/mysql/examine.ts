@@ -1,16 +1,15 @@
 import { Failure } from '../../outcome.ts';
-import { addressIn, makerAddress } from '../database.ts';
 import type { ResolvedResource } from '../resource.ts';
+import { makerAccess } from './access.ts';
 import { findClients } from './clients.ts';
-import { ENGINE, type MysqlOptions } from './names.ts';
+import type { MysqlOptions } from './names.ts';
 import { type Server, withServer } from './server.ts';
 
 /** Whether a database could be made now. @throws {Failure} when it could not */
 export async function examine(options: MysqlOptions, resolved: ResolvedResource): Promise<{ text: string; notes: string[] }> {
-  const app = addressIn(resolved, ENGINE);
-  const address = options.admin === undefined ? app : await makerAddress(options.admin, resolved, ENGINE);
+  const access = await makerAccess(options.admin, resolved);
   const { source = '' } = resolved.made;
-  return withServer(address, async (server) => {
+  return withServer(access, async (server) => {
     const what = `${server.kind.product} ${server.kind.version} at ${resolved.made.server}`;
     const notes = (await mayCreate(server))
       ? []
@@ -20,7 +19,7 @@ export async function examine(options: MysqlOptions, resolved: ResolvedResource)
       throw new Failure(
         `There is no database \`${source}\` at ${resolved.made.server} to clone. Make it in the main worktree first, or say \`data: empty\`.`,
       );
-    await findClients(server.kind, address);
+    await findClients(server.kind, access.address);
     return { text: `${what}, \`${source}\` can be cloned`, notes };
   });
 }

@@ -1,11 +1,13 @@
 import { Failure } from '../../outcome.ts';
-import { ownName, serverName, sourceAddress } from '../address.ts';
-import { addressIn, derivedPatterns, whose } from '../database.ts';
+import { ownName, sourceAddress } from '../address.ts';
+import { derivedPatterns, whose } from '../database.ts';
 import type { ResourceContext, ResourceType } from '../resource.ts';
+import { makerAccess } from './access.ts';
 import { create } from './create.ts';
 import { destroy } from './destroy.ts';
+import { isHere } from './identity.ts';
 import { ENGINE, LEARNT, MAX_NAME_BYTES, type MysqlOptions, named, SPARE_BYTES } from './names.ts';
-import { withServer } from './server.ts';
+import { serverOf, withServer } from './server.ts';
 
 const SYSTEM = ['mysql', 'information_schema', 'performance_schema', 'sys'];
 
@@ -16,17 +18,18 @@ export const mysql: ResourceType<MysqlOptions> = {
   outside: 'data',
   resolve(options, context) {
     const { address, origin } = sourceAddress(options, context, ENGINE);
-    const server = serverName(address);
+    const server = serverOf(address);
     const source = address.database;
     if (source === '')
       throw new Failure(`\`${context.name}\` names no database: \`mysql://user:password@localhost:3306/name\` is expected.`);
     const wanted = wantedName(options, context, source);
     const before = previous(context.before, { server, source, wanted });
-    const admin = options.admin === undefined ? undefined : adminOrigin(options.admin, server, context);
+    const admin = options.admin === undefined ? undefined : JSON.stringify(sourceAddress({ from: options.admin }, context, ENGINE).origin);
     const made = {
       server,
       source,
       wanted,
+      thing: [context.name, server, source, wanted].join(' '),
       origin: JSON.stringify(origin),
       owns: JSON.stringify(derivedPatterns(options.owns, context.name)),
       ...(admin && { admin }),
@@ -35,12 +38,19 @@ export const mysql: ResourceType<MysqlOptions> = {
     return named(before?.database ?? wanted, address, made, options, context.name);
   },
   examine: async (options, resolved) => (await import('./examine.ts')).examine(options, resolved),
-  async intact(_options, resolved, effects) {
+  async intact(options, resolved, effects) {
     const { made } = resolved;
-    return withServer(addressIn(resolved, ENGINE), async (server) => {
-      const there = await server.find(made.database ?? '');
-      return there !== null && whose(there, made, effects.worktreeId, false) === 'ours';
-    });
+    const isThere = await withServer(
+      await makerAccess(options.admin, resolved),
+      async (server) => {
+        const there = await server.find(made.database ?? '');
+        return there !== null && whose(there, made, effects.worktreeId, false) === 'ours' && isHere(made, server, effects.worktreeId);
+      },
+      effects,
+    );
+    if (isThere && made.data !== undefined && made.data !== options.data)
+      effects.say(`${made.database} was made with \`data: ${made.data}\`; \`git coppice down\`, then \`git coppice up\` makes it anew`);
+    return isThere;
   },
   create,
   destroy,
@@ -60,11 +70,4 @@ function wantedName(options: MysqlOptions, context: ResourceContext, source: str
   if (name === source || SYSTEM.includes(name.toLowerCase()))
     throw new Failure(`${context.name}: \`name:\` gives \`${name}\`, which is not a worktree's own. Put \`{{slug_}}\` into it.`);
   return name;
-}
-
-function adminOrigin(admin: string, server: string, context: ResourceContext): string {
-  const { address, origin } = sourceAddress({ from: admin }, context, ENGINE);
-  if (serverName(address) !== server)
-    throw new Failure(`${context.name}: \`admin:\` names the server ${serverName(address)}, and its database is on ${server}.`);
-  return JSON.stringify(origin);
 }

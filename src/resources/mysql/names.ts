@@ -11,7 +11,7 @@ export const MAX_NAME_BYTES = 64;
 export const SPARE_BYTES = 16;
 
 /** What only `create` knows, of the database of one name, and a later run goes on from. */
-export const LEARNT = ['nonce', 'created', 'whole', 'loader', 'account', 'there'];
+export const LEARNT = ['nonce', 'created', 'whole', 'loader', 'account', 'there', 'identity', 'data'];
 
 /** What is known without having made it. */
 export function unlearnt(made: Record<string, string>): Record<string, string> {

@@ -1,7 +1,10 @@
+import net from 'node:net';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { errorMessage, Failure } from '../../outcome.ts';
 import { type Address, serverName } from '../address.ts';
 import type { Seen } from '../database.ts';
+import type { Access } from './access.ts';
+import { type Identity, identityOf } from './identity.ts';
 
 /** How long a statement waits for another session's lock, in seconds. The server's default is a day, or a year. */
 const LOCK_WAIT_S = 8;
@@ -22,6 +25,10 @@ export interface ServerKind {
 /** A connection to a server, for what a database of its own needs. */
 export interface Server {
   kind: ServerKind;
+  /** What tells it from another that answers at its address. */
+  identity(): Promise<Identity>;
+  /** Whether two names are one database's. The server's own comparison takes `Shop` and `shop` for the same everywhere. */
+  same(one: string, other: string): boolean;
   /** The databases of exactly this name: one or none. */
   find(name: string): Promise<Seen | null>;
   databases(): Promise<Seen[]>;
@@ -64,43 +71,73 @@ export function quotedPattern(name: string): string {
 export function socketOf(address: Address): string | null {
   if (address.host.startsWith('/')) return address.host;
   const parameters = new URLSearchParams(address.query.replace(/^[?#]/, ''));
-  return parameters.get('socket') ?? parameters.get('unix_socket') ?? parameters.get('socketPath');
+  return parameters.get('socket') || parameters.get('unix_socket') || parameters.get('socketPath') || null;
+}
+
+/** A server as the ledger and claims know it: `localhost:3306`, or its socket's path. */
+export function serverOf(address: Address): string {
+  return socketOf(address) ?? serverName(address);
+}
+
+/** How long to wait for a server, and what ends the waiting. */
+interface Patience {
+  /** What is asked of the server at that moment fails at once: it may be one that never answers. */
+  signal?: AbortSignal;
+  connectMs?: number;
 }
 
 /** Works with a server over one connection. @throws {Failure} for whatever the server, or its absence, has against it */
-export async function withServer<Result>(address: Address, work: (server: Server) => Promise<Result>): Promise<Result> {
-  const connection = await connect(address);
+export async function withServer<Result>(
+  access: Access,
+  work: (server: Server) => Promise<Result>,
+  { signal, connectMs = CONNECT_MS }: Patience = {},
+): Promise<Result> {
+  // Loaded before the stream is there: what befalls that must find it listening.
+  const { createConnection } = await import('mysql2/promise');
+  const stream = streamTo(access.address);
+  const abandon = () => giveUp(stream, ABANDONED);
+  if (signal?.aborted) abandon();
+  signal?.addEventListener('abort', abandon);
   try {
-    return await work(await serverOn(connection, address));
+    const { user, password } = access.address;
+    const connecting = createConnection({ stream: () => stream, user, password, connectTimeout: connectMs });
+    return await work(await serverOn(await answered(connecting, access), stream, access));
   } finally {
-    connection.destroy();
+    signal?.removeEventListener('abort', abandon);
+    stream.destroy();
   }
 }
 
-async function connect(address: Address): Promise<Connection> {
-  const { createConnection } = await import('mysql2/promise');
+function streamTo(address: Address): net.Socket {
   const socket = socketOf(address);
+  return socket === null ? net.connect({ host: address.host || 'localhost', port: address.port, noDelay: true }) : net.connect(socket);
+}
+
+async function answered(connecting: Promise<Connection>, access: Access): Promise<Connection> {
   try {
-    const connection = await createConnection({
-      ...(socket === null ? { host: address.host || 'localhost', port: address.port } : { socketPath: socket }),
-      user: address.user,
-      password: address.password,
-      connectTimeout: CONNECT_MS,
-    });
+    const connection = await connecting;
     connection.on('error', () => {}); // the statement that it meets fails with it
     return connection;
   } catch (error) {
-    throw refusal(error, address);
+    throw refusal(error, access);
   }
 }
 
-async function serverOn(connection: Connection, address: Address): Promise<Server> {
+/** What waits for the server at this moment fails with this code. */
+function giveUp(stream: net.Socket, code: string): void {
+  stream.destroy(Object.assign(new Error('given up'), { code }));
+}
+
+async function serverOn(connection: Connection, stream: net.Socket, access: Access): Promise<Server> {
   const rows = async (sql: string, values: unknown[] = []): Promise<Record<string, unknown>[]> => {
+    // The driver's own timer outlives a statement that fails.
+    const timer = setTimeout(() => giveUp(stream, 'ETIMEDOUT'), STATEMENT_MS);
     try {
-      const [found] = await connection.query<RowDataPacket[]>({ sql, values, timeout: STATEMENT_MS });
-      return found;
+      return (await connection.query<RowDataPacket[]>({ sql, values }))[0];
     } catch (error) {
-      throw refusal(error, address);
+      throw refusal(error, access);
+    } finally {
+      clearTimeout(timer);
     }
   };
   const run = async (sql: string) => {
@@ -109,7 +146,7 @@ async function serverOn(connection: Connection, address: Address): Promise<Serve
   // Without NO_BACKSLASH_ESCAPES and ANSI_QUOTES, whatever the server's default: values are quoted the other way.
   await run("SET SESSION sql_mode = ''");
   const [settings] = await rows('SELECT VERSION() AS version, @@lower_case_table_names AS folded');
-  const kind = kindOf(String(settings?.version), Number(settings?.folded) !== 0, address);
+  const kind = kindOf(String(settings?.version), Number(settings?.folded) !== 0, access.address);
   await run(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_S}`);
   const comment = kind.comments ? 'SCHEMA_COMMENT' : 'NULL';
   const databases = async () =>
@@ -119,18 +156,20 @@ async function serverOn(connection: Connection, address: Address): Promise<Serve
   const same = (one: string, other: string) => one === other || (kind.ignoresCase && one.toLowerCase() === other.toLowerCase());
   return {
     kind,
+    identity: () => identityOf(rows),
+    same,
     rows,
     run,
     databases,
     find: async (name) => (await databases()).find((there) => same(there.name, name)) ?? null,
     async holdsNothing(name) {
-      const counts = await rows(
-        `SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?)
-          + (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ?)
-          + (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = ?) AS things`,
+      const things = await rows(
+        `SELECT TABLE_SCHEMA AS place FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?
+          UNION ALL SELECT ROUTINE_SCHEMA FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ?
+          UNION ALL SELECT EVENT_SCHEMA FROM information_schema.EVENTS WHERE EVENT_SCHEMA = ?`,
         [name, name, name],
       );
-      return Number(counts[0]?.things) === 0;
+      return !things.some(({ place }) => same(String(place), name));
     },
     async account() {
       const account = String((await rows('SELECT CURRENT_USER() AS account'))[0]?.account);
@@ -148,16 +187,18 @@ function kindOf(text: string, ignoresCase: boolean, address: Address): ServerKin
   const number = major * 1000 + minor;
   if (number < (product === 'MariaDB' ? 10_004 : 5007))
     throw new Failure(
-      `${serverName(address)} is ${product} ${text}, which is too old: coppice works with MySQL from 5.7 and MariaDB from 10.4. Use a newer server.`,
+      `${serverOf(address)} is ${product} ${text}, which is too old: coppice works with MySQL from 5.7 and MariaDB from 10.4. Use a newer server.`,
     );
   return { product, version: text, comments: product === 'MariaDB' && number >= 10_005, ignoresCase };
 }
 
-const NO_CONNECTION = ['ECONNREFUSED', 'ENOENT', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'EACCES'];
-const LOST = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'PROTOCOL_SEQUENCE_TIMEOUT'];
+/** Ours, for what is given up on the way. */
+const ABANDONED = 'COPPICE_ABANDONED';
+const NO_CONNECTION = ['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'EACCES'];
+const LOST = ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE'];
 
 /** What a server said, or that there is none, as a sentence. Anything else is a bug, and is given back as it is. */
-function refusal(error: unknown, address: Address): unknown {
+function refusal(error: unknown, { address, from }: Access): unknown {
   if (!(error instanceof Error)) return error;
   const {
     code = '',
@@ -165,15 +206,18 @@ function refusal(error: unknown, address: Address): unknown {
     sqlMessage,
     fatal,
   } = error as Error & { code?: string; errno?: number; sqlMessage?: string; fatal?: boolean };
-  const server = socketOf(address) ?? serverName(address);
+  const server = serverOf(address);
+  if (code === ABANDONED) return new Refusal(`interrupted, before the MySQL server at ${server} had answered`, errno);
+  if (code === 'ETIMEDOUT')
+    return new Refusal(`The MySQL server at ${server} does not answer (${code}). When it does: \`git coppice up\`.`, errno);
   if (NO_CONNECTION.includes(code))
     return new Refusal(`No MySQL answers at ${server} (${code}). Start it, then run \`git coppice up\`.`, errno);
   // A statement on a connection that is closed already has no code.
   if (LOST.includes(code) || (fatal && code === ''))
-    return new Refusal(`The MySQL server at ${server} went away, or did not answer in time (${code || error.message}).`, errno);
+    return new Refusal(`The MySQL server at ${server} went away (${code || error.message}).`, errno);
   if (errno === 1045 || errno === 1698)
     return new Refusal(
-      `The MySQL server at ${server} does not let \`${address.user}\` in: ${sqlMessage}. Its user and password come from the main worktree's env files, or from the config's \`admin:\`.`,
+      `The MySQL server at ${server} does not let \`${address.user}\` in: ${sqlMessage}. User and password come from ${from}.`,
       errno,
     );
   if (errno === 1006 || errno === 1021 || errno === 1114 || /errno: 28|no space left/i.test(sqlMessage ?? ''))
@@ -213,10 +257,12 @@ async function holders(server: Server, name: string): Promise<string> {
 
 async function sessionsIn(server: Server, name: string): Promise<{ id: number; user: string; host: string }[]> {
   const found = await server.rows(
-    'SELECT ID AS id, USER AS user, HOST AS host FROM information_schema.PROCESSLIST WHERE DB = ? AND ID <> CONNECTION_ID()',
+    'SELECT ID AS id, USER AS user, HOST AS host, DB AS place FROM information_schema.PROCESSLIST WHERE DB = ? AND ID <> CONNECTION_ID()',
     [name],
   );
-  return found.map(({ id, user, host }) => ({ id: Number(id), user: String(user), host: String(host) }));
+  return found
+    .filter(({ place }) => server.same(String(place), name))
+    .map(({ id, user, host }) => ({ id: Number(id), user: String(user), host: String(host) }));
 }
 
 /**

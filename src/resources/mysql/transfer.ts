@@ -32,11 +32,10 @@ const DUMP_OPTIONS = [
 /** Not connected again: it would go on in a database that was made anew. */
 const LOAD_OPTIONS = ['--batch', '--default-character-set=utf8mb4', '--max-allowed-packet=1G', '--loose-skip-reconnect'];
 /**
- * Like the apps' own drivers: encrypted where the server can, without a certificate to check. MariaDB's programs take `--socket`
- * for a wish to use one, so the protocol is said after it.
+ * Like the apps' own drivers: encrypted where the server can, without a certificate to check. MariaDB's programs take an empty
+ * socket for one that is meant where the host is `localhost`.
  */
-const CONNECTION =
-  '--host="$DB_HOST" --port="$DB_PORT" --socket="$DB_SOCKET" --protocol="$DB_PROTOCOL" --loose-skip-ssl-verify-server-cert';
+const CONNECTION = `--host="$DB_HOST" --port="$DB_PORT" --protocol="$DB_PROTOCOL" \${DB_SOCKET:+--socket="$DB_SOCKET"} --loose-skip-ssl-verify-server-cert`;
 
 /**
  * What is changed on the way, in lines of their own that never hold rows (those begin with INSERT or a bracket):
@@ -166,11 +165,11 @@ function watchSource(server: Server, source: string, stuck: AbortController): { 
       });
       if (over) return;
       const waiting = await server.rows(
-        `SELECT ID FROM information_schema.PROCESSLIST WHERE DB = ? AND TIME >= ${STUCK_S} AND STATE LIKE 'Waiting for table%lock'
+        `SELECT DB AS place FROM information_schema.PROCESSLIST WHERE DB = ? AND TIME >= ${STUCK_S} AND STATE LIKE 'Waiting for table%lock'
           AND (INFO LIKE 'SELECT /*!40001 SQL_NO_CACHE */%' OR INFO LIKE 'show create %')`,
         [source],
       );
-      if (waiting.length > 0)
+      if (waiting.some(({ place }) => server.same(String(place), source)))
         stuck.abort(
           new Failure(
             `a table of ${source} is locked or being altered by another session, for more than ${STUCK_S} seconds. Run \`git coppice up\` when that is over.`,
