@@ -13,6 +13,7 @@ import { visible } from './report/visible.ts';
 import { VERSION } from './version.ts';
 
 const EXAMPLES: Record<string, string> = {
+  init: '$ npx coppice init               in the main worktree: shows a worktree.config.yaml, and asks\n  $ npx coppice init --yes         without a terminal: writes it and installs the hook',
   install:
     '$ npx coppice install            once in a clone; best as "prepare": "coppice install || true"\n  $ npx coppice install --agents cursor,claude',
   up: '$ git coppice up                 in a worktree: to be sure that it is ready\n  $ git coppice up feature         from anywhere in the repository\n  $ git coppice up --step seed     only this step, again',
@@ -73,6 +74,10 @@ async function parse(argv: string[]): Promise<number> {
       .addHelpText('after', `\nExample:\n  ${EXAMPLES[name] ?? ''}`);
   };
 
+  verb('init', 'look at the repository, show a worktree.config.yaml with the reason for each line, write it, install the hook')
+    .option('-y, --yes', 'write it without asking')
+    .option('--print', 'only print it, on stdout')
+    .action((options) => end(import('./commands/init.ts').then(({ init }) => init(options))));
   verb('install', 'install the git hook, the launcher and the alias `git coppice` in this clone')
     .option('--agents [programs]', 'also write the set-up files of programs that skip git hooks: those used here, or named')
     .option('--uninstall', 'undo it')

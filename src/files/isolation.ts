@@ -65,8 +65,10 @@ function reason(
   if (at.mainPath !== null && namesFolder(value, at.mainPath) && !value.includes(at.worktree)) return shared(at.mainPath);
   // Nobody runs a worktree in production mode: another value there shares nothing.
   if (at.production) return null;
-  if (SERVICE.test(value) && pointsAtMain(value, at.carry.map(turned)).length === 0) return shared(redact(value));
-  if (ours === undefined) return null;
+  const own = pointsAtMain(value, at.carry.map(turned)).length > 0;
+  if (SERVICE.test(value) && !own) return shared(redact(value));
+  // Another app's port, or the tests' database: a resource of this worktree too, by another name.
+  if (ours === undefined || own || at.carry.some((rule) => rule.kind === 'port' && String(rule.to) === value)) return null;
   const isBase = at.carry.some((rule) => rule.kind === 'port' && String(rule.from) === value);
   return isBase ? shared(value) : { kind: "not this worktree's", value: redact(value) };
 }

@@ -237,8 +237,10 @@ export async function addressOf(origin: Origin, engine: Engine): Promise<Address
   const values = { project, slug, slug_: slug.replaceAll('-', '_'), main: { path: main, env } };
   const text = (template: string) =>
     handlebars
-      ? render(handlebars, template, values, () => {
-          throw new Failure('`envfile` is not available here');
+      ? render(handlebars, template, values, (file, variable) => {
+          const value = own(readEnvText(readPlainIfThere(path.join(main, file)) ?? ''), variable);
+          if (value === undefined) throw new Failure(`\`${variable}\` is not set in ${file} of the main worktree`);
+          return value;
         })
       : template;
   return readAddress(options, name, env, envFiles, engine, text);

@@ -33,6 +33,21 @@ describe('what still points at the main worktree is listed', () => {
     ]);
   });
 
+  test('another of this worktree’s own things in a variable of ours is none: an app beside it, the tests’ database', () => {
+    const carry: IsolationInput['carry'] = [
+      { kind: 'port', from: 3000, to: 3010 },
+      { kind: 'port', from: 4000, to: 4010 },
+      { kind: 'database', server: { host: 'localhost', port: 5432, usual: 5432 }, from: 'shop_test', to: 'shop_test__a' },
+    ];
+    const variables = { PORT: '3010', DATABASE_URL: 'postgres://localhost/shop__a' };
+    const text = (port: number, database: string) => ({ 'apps/api/.env': `PORT=${port}\nDATABASE_URL=postgres://localhost/${database}\n` });
+    expect(shared(text(4010, 'shop_test__a'), { carry, variables })).toEqual([]);
+    expect(shared(text(4000, 'shop_test'), { carry, variables })).toEqual([
+      'still shared: PORT in apps/api/.env (4000)',
+      'still shared: DATABASE_URL in apps/api/.env (localhost:5432/shop_test)',
+    ]);
+  });
+
   test('the main worktree’s folder, but neither a longer name nor a worktree inside it', () => {
     expect(shared({ '.env': 'CACHE=/main/shop/tmp\nOTHER=/main/shopping/tmp\n' })).toEqual(['still shared: CACHE in .env (/main/shop)']);
     const inside = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-isolation-'));

@@ -1,0 +1,69 @@
+import net from 'node:net';
+import { judgeConfig } from '../config/load.ts';
+import { formatProblem } from '../config/problems.ts';
+import type { Config } from '../config/schema.ts';
+import { expandShorthands } from '../config/shorthand.ts';
+import { parseSource } from '../config/source.ts';
+import type { Place } from '../git/worktrees.ts';
+import { readRepositoryId } from '../ledger/repositories.ts';
+import { openStateDir } from '../ledger/state-dir.ts';
+import { Failure } from '../outcome.ts';
+import { planOf } from '../plan/gather.ts';
+import { proposeSlot } from '../slot.ts';
+
+/** Judges a config's text as `check` does. @throws when it is wrong: it was generated here */
+export async function judged(text: string, name: string, root: string): Promise<Config> {
+  const read = parseSource(text, name);
+  if ('problems' in read) throw new Error(`the proposed config is wrong:\n${read.problems.map(formatProblem).join('\n')}`);
+  const result = await judgeConfig(expandShorthands(read.source.value), [read.source], root);
+  if ('problems' in result) throw new Error(`the proposed config is wrong:\n${result.problems.map(formatProblem).join('\n')}`);
+  return result.config;
+}
+
+/** What the first worktree would get, a line a resource; null beside a name: that cannot be said yet, and why. */
+export interface Proof {
+  slot: number;
+  lines: { name: string; detail: string; ok: boolean }[];
+}
+
+/** Plans a worktree by the config, as `up --dry-run` does. Reserves and makes nothing. */
+export async function planned(config: Config, place: Place, root: string): Promise<Proof> {
+  const { commonDir } = place.repository;
+  const state = openStateDir();
+  const slot = proposeSlot({ state, commonDir, repository: readRepositoryId(commonDir) ?? '', branch: null, config });
+  const plan = await planOf(config, place, { path: root, branch: 'feature' }, { slug: 'feature', slot }, null);
+  const lines: Proof['lines'] = [];
+  for (const { name, spec, resolved } of plan.resources) {
+    if (resolved instanceof Failure) {
+      lines.push({ name, detail: resolved.message, ok: false });
+      continue;
+    }
+    const server = spec.type === 'compose' ? undefined : resolved.made.server;
+    const answers = server === undefined || server.startsWith('unix:') || (await isAnswering(server));
+    lines.push({
+      name,
+      detail: answers ? `${spec.type}  ${resolved.detail}` : `nothing answers at ${server} now: start it before the first worktree`,
+      ok: answers,
+    });
+  }
+  return { slot: slot.slot, lines };
+}
+
+/** How long a server may take to let a connection in, in milliseconds. */
+const ANSWER_MS = 2000;
+
+/** Whether anything listens at `host:port`. */
+function isAnswering(server: string): Promise<boolean> {
+  const port = Number(server.slice(server.lastIndexOf(':') + 1));
+  const host = server.slice(0, server.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  return new Promise((resolve) => {
+    const socket = net.connect({ host, port, timeout: ANSWER_MS });
+    const end = (answers: boolean) => {
+      resolve(answers);
+      socket.destroy();
+    };
+    socket.on('connect', () => end(true));
+    socket.on('timeout', () => end(false));
+    socket.on('error', () => end(false));
+  });
+}
