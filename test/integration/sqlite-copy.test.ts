@@ -130,3 +130,28 @@ test('20 worktrees at once from one source that is written all the time: each wh
   writer.child.kill('SIGTERM');
   await writer.ended;
 });
+
+test('200 files that look like ours, beside it and in the main worktree, and one of another that took its place, are left alone', async () => {
+  const world = makeWorld();
+  const main = await world.repository('shop', {
+    'worktree.config.yaml': 'resources: { DB: { type: sqlite, from: data/dev.db } }\nfiles: {}\n',
+    '.gitignore': 'data/\n',
+  });
+  fs.mkdirSync(path.join(main, 'data'));
+  await world.run(main, 'sqlite3', ['data/dev.db', 'create table t(a)']);
+  await world.git(main, 'worktree', 'add', '../a', '-b', 'a');
+  const worktree = path.join(world.root, 'a');
+  const names = Array.from({ length: 100 }, (_, index) => ['dev.db.', 'dev.db-', 'dev', '.dev.db'][index % 4] + String(index));
+  const decoys = [main, worktree].flatMap((root) => names.map((name) => path.join(root, 'data', name)));
+  for (const file of decoys) fs.writeFileSync(file, 'mine');
+  expect((await world.coppice(worktree, 'down')).code).toBe(0);
+  expect(fs.existsSync(path.join(worktree, 'data/dev.db'))).toBe(false);
+  expect(decoys.filter((file) => !fs.existsSync(file))).toEqual([]);
+  expect(fs.existsSync(path.join(main, 'data/dev.db'))).toBe(true);
+  // Made again, and then replaced by a person's.
+  expect((await world.coppice(worktree, 'up')).code).toBe(0);
+  fs.rmSync(path.join(worktree, 'data/dev.db'));
+  fs.writeFileSync(path.join(worktree, 'data/dev.db'), 'mine');
+  expect((await world.coppice(worktree, 'down')).code).toBe(0);
+  expect(fs.readFileSync(path.join(worktree, 'data/dev.db'), 'utf8')).toBe('mine');
+});
