@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { agentFiles } from '../agents/table.ts';
 import { CONFIG_NAMES, configsIn } from '../config/find.ts';
 import { findPlace, type Place } from '../git/worktrees.ts';
 import { gatherLook } from '../init/gather.ts';
@@ -19,14 +20,6 @@ export interface InitOptions {
 
 const [NAME = ''] = CONFIG_NAMES;
 
-/** Programs that may add worktrees without git's hooks, by what they leave in a repository. */
-const PROGRAMS = [
-  { name: 'Cursor', files: /^\.cursor\// },
-  { name: 'Codex', files: /^\.codex\// },
-  { name: 'Conductor', files: /^conductor\.json$/ },
-  { name: 'Claude Code', files: /^(\.claude\/|CLAUDE\.md$)/ },
-];
-
 /** `coppice init`: looks at the repository, shows a config with the reason for each line, asks, writes it, installs the hook. */
 export async function init(options: InitOptions): Promise<number> {
   const report = await openReporter();
@@ -44,19 +37,26 @@ export async function init(options: InitOptions): Promise<number> {
   }
   report.text(text);
   await sayPlan(config, place, root, report);
-  if (!(options.yes ?? (await agrees(report)))) return 0;
-  writeNew(path.join(root, NAME), text);
-  report.done('config', NAME);
-  await install({});
-  const programs = PROGRAMS.filter(({ files }) => [...look.files, ...look.ignored].some((file) => files.test(file)));
-  if (programs.length > 0)
-    report.text(
-      `${programs.map(({ name }) => name).join(', ')}: \`npx coppice install --agents\` writes the set-up files, for worktrees that are added without git's hooks`,
-    );
+  if (!options.yes && !isTerminal()) {
+    report.text(`Nothing was written. \`coppice init --yes\` writes it as ${NAME} and installs the hook.`);
+    return 0;
+  }
+  const questions = options.yes ? null : openQuestions();
+  try {
+    if (questions !== null && !(await questions.agrees(`Write it as ${NAME} and install the hook?`))) {
+      report.text('Nothing was written.');
+      return 0;
+    }
+    writeNew(path.join(root, NAME), text);
+    report.done('config', NAME);
+    await install((await wantsAgents(place, questions, report)) ? { agents: true } : {});
+  } finally {
+    questions?.close();
+  }
   const scripts = packageJson(look)?.scripts;
   if (scripts !== undefined && !/\bcoppice install\b/.test(Object.values(scripts).join('\n')))
     report.text(
-      'So that every clone has the hook after its install, have in package.json: "prepare": "coppice install || true" (with husky: "husky && (coppice install || true)")',
+      'So that every clone has the hook after its install, have in package.json: "prepare": "coppice install || true" (with husky: "husky; coppice install || true")',
     );
   report.text(
     `Read it, commit it, then add a worktree:\n  git add ${NAME} && git commit -m "Worktrees get an environment of their own"\n  git worktree add ../feature -b feature`,
@@ -80,21 +80,35 @@ async function sayPlan(config: Awaited<ReturnType<typeof judged>>, place: Place,
   }
 }
 
-/** Asks on a terminal. Elsewhere nobody can answer, so nothing is written. */
-async function agrees(report: Reporter): Promise<boolean> {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    report.text(`Nothing was written. \`coppice init --yes\` writes it as ${NAME} and installs the hook.`);
-    return false;
-  }
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await new Promise<string>((resolve) => {
-    lines.on('close', () => resolve(''));
-    lines.question(`Write it as ${NAME} and install the hook? (y/n) `, resolve);
-  });
-  lines.close();
-  if (/^y(es)?$/i.test(answer.trim())) return true;
-  report.text('Nothing was written.');
+/** Programs that add worktrees without git's hooks have set-up files of their own. Who said `--yes` was not asked about those. */
+async function wantsAgents({ repository }: Place, questions: ReturnType<typeof openQuestions> | null, report: Reporter): Promise<boolean> {
+  if (repository.main === null) return false;
+  const missing = agentFiles(repository.main).filter(({ state }) => state === 'missing');
+  if (missing.length === 0) return false;
+  const names = missing.map(({ program }) => program).join(', ');
+  if (questions !== null)
+    return questions.agrees(`Write the set-up files of ${names} too, for worktrees that are added without git's hooks?`);
+  report.text(`${names}: \`npx coppice install --agents\` writes the set-up files, for worktrees that are added without git's hooks`);
   return false;
+}
+
+/** Elsewhere nobody can answer. */
+function isTerminal(): boolean {
+  return process.stdin.isTTY === true && process.stderr.isTTY === true;
+}
+
+/** Asks one question after another; whoever closes the input has said no to the rest. */
+function openQuestions(): { agrees(question: string): Promise<boolean>; close(): void } {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const answers = lines[Symbol.asyncIterator]();
+  return {
+    async agrees(question) {
+      process.stderr.write(`${question} (y/n) `);
+      const answer = await answers.next();
+      return answer.done !== true && /^y(es)?$/i.test(answer.value.trim());
+    },
+    close: () => lines.close(),
+  };
 }
 
 /** Never over a file that has come to stand there meanwhile. */

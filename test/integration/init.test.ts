@@ -358,6 +358,15 @@ describe('what init writes, and when', () => {
     expect(fs.existsSync(path.join(main, '.git/hooks/post-checkout'))).toBe(written);
   });
 
+  test('on a terminal it offers the set-up files of the programs that are used here', async () => {
+    const { world, main } = await repositoryOf('app', { ...app, '.cursor/rules/x.mdc': '' });
+    const command = [process.execPath, CLI, 'init'].map((word) => `'${word}'`).join(' ');
+    const asked = await world.run(main, 'script', ['-qec', command, '/dev/null'], { input: 'y\ny\n' });
+    expect(asked.stdout).toContain('Write the set-up files of Cursor too');
+    expect(asked.code).toBe(0);
+    expect(read(main, '.cursor/worktrees.json')).toContain('git coppice up');
+  });
+
   test('package.json is never changed: what to add is only said', async () => {
     const { world, main } = await repositoryOf('app', app);
     const done = await world.coppice(main, 'init', '--yes');

@@ -398,16 +398,24 @@ test("one that became another's does not make the next name ours", async () => {
   await down(world, worktree);
 });
 
-test('two resources of one worktree with the same source get a database each', async () => {
+test('two resources that would have one database: the second is refused in a sentence, with a name of its own it is made', async () => {
   const world = makeWorld();
   const name = await server.source();
   const before = await server.databases();
-  const main = await shop(world, `A_URL=${server.url(name)}\nB_URL=${server.url(name)}\n`, 'resources:\n  A_URL: mysql\n  B_URL: mysql\n');
-  const { worktree } = await add(world, main);
+  const config = 'resources:\n  A_URL: mysql\n  B_URL: mysql\n';
+  const main = await shop(world, `A_URL=${server.url(name)}\nB_URL=${server.url(name)}\n`, config);
+  const added = await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x']);
+  expect(added.code).toBe(1);
+  expect(added.stderr).toContain(
+    `B_URL would have the database ${name}__x at localhost:${server.port}, as A_URL. Give one of them another \`name:\`.`,
+  );
+  const worktree = path.join(world.root, 'x');
+  writeFiles(worktree, { 'worktree.config.yaml': config.replace('B_URL: mysql', 'B_URL: { type: mysql, name: "other_{{slug_}}" }') });
+  const up = await world.coppice(worktree, 'up');
+  expect(up.code, up.stderr).toBe(0);
   const made = (await server.databases()).filter((database) => !before.includes(database));
-  expect(made.length).toBe(2);
+  expect(made).toEqual(['other_x', `${name}__x`].sort());
   for (const database of made) expect(await count(`${database}.line`)).toBe(3);
-  expect((await world.coppice(worktree, 'up')).code).toBe(0);
   await down(world, worktree);
   expect(await server.databases()).toEqual(before);
 });
