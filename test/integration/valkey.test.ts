@@ -4,9 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
-import { seenByOthers } from '../fixtures/servers/cache.ts';
 import { debianPrograms } from '../fixtures/servers/debian.ts';
 import { startRedis } from '../fixtures/servers/redis.ts';
+import { seenByOthers } from '../fixtures/servers/seen-by-others.ts';
 import { makeWorld, read, type World } from '../fixtures/world.ts';
 
 const root = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-valkey-'));
