@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { claimsOf } from './ledger/claims.ts';
 import { openJournal, readJournal } from './ledger/journal.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
@@ -15,11 +16,13 @@ import { forgetRepository, releaseVanished } from './vanished.ts';
  * @returns the exit code
  */
 export async function forget(state: StateDir, folder: string, dryRun: boolean, report: Reporter): Promise<number> {
-  const known = knownRepositories(state).find(({ id, commonDir }) => commonDir === folder || id === folder);
+  const known = knownRepositories(state).find(
+    ({ id, commonDir }) => [folder, path.join(folder, '.git')].includes(commonDir) || id === folder,
+  );
   if (!known && (await forgetThing(state, folder, dryRun, report))) return 0;
   if (!known)
     throw new Failure(
-      `Nothing here is called \`${folder}\`, and no repository is known there. \`coppice gc --all\` says what there is to forget.`,
+      `Nothing here is called \`${folder}\`, and no repository is known there. \`npx coppice gc --all\` says what there is to forget.`,
       2,
     );
   if (fs.existsSync(known.commonDir) && readRepositoryId(known.commonDir) === known.id)

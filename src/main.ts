@@ -98,7 +98,7 @@ async function parse(argv: string[]): Promise<number> {
     .option('--dry-run', 'say what would be given back, and change nothing')
     .option('--all', 'in every repository known on this machine')
     .option('--merged', 'also name worktrees whose branch is merged')
-    .option('--forget <name>', 'give up a repository, or a Compose project, that is gone for good')
+    .option('--forget <name>', 'give up what is gone for good: a repository by its path, one thing by what gc calls it')
     .addOption(new Option('--expired', 'only what `keep:` no longer keeps').hideHelp())
     .action((options) => end(gc(options)));
   verb('status', 'every worktree: state, slot, URL, databases, what listens, how long its set-up took')

@@ -44,10 +44,11 @@ async function examine(place: Place): Promise<Finding[]> {
   const installation = await examineInstallation(place);
   const installed = installation.every(({ about, level }) => about !== 'launcher' || level === 'fine');
   // Without the launcher no hook can fire, which is said already.
-  const firing = installed ? [...(await examineHooks(place)), ...(await examineFiring(place))] : [];
+  const hooks = installed ? await examineHooks(place) : [];
   return [
     ...installation,
-    ...firing,
+    ...hooks,
+    ...(installed ? await examineFiring(place, hooks.length > 0) : []),
     ...(await examineConfig(place)),
     ...(await examineWorktrees(place)),
     ...(repository.main === null ? [] : examineAgents(repository.main)),
@@ -83,8 +84,12 @@ function print(findings: readonly Finding[], report: Reporter): void {
   report.expect(findings.map(({ about }) => about));
   for (const { about, level, text, mend } of findings) {
     if (level === 'fine') report.done(about, text);
-    else if (level === 'problem') report.fail(about, text);
-    else report.warn(`${about}: ${text}`);
+    else if (level === 'problem') {
+      // Of a config, each problem with its line.
+      const [first = '', ...more] = text.split('\n');
+      report.fail(about, first);
+      if (more.length > 0) report.text(more.join('\n'));
+    } else report.warn(`${about}: ${text}`);
     if (mend !== undefined) report.text(`    → ${mend}`);
   }
   const problems = findings.filter(({ level }) => level === 'problem').length;

@@ -27,6 +27,7 @@ export async function gc(options: GcOptions): Promise<number> {
   let ok = true;
   let found = 0;
   for (const repository of repositories) {
+    if (options.all) report.title(repository.commonDir);
     const result = await collect(state, repository, options, report);
     ok &&= result.ok;
     found += result.found;
@@ -53,13 +54,13 @@ async function collect(
   try {
     if (!fs.existsSync(commonDir)) {
       report.warn(
-        `${commonDir} is not there: its worktrees may be on a disk that is not mounted, so nothing of it is touched. If it is gone for good: \`coppice gc --forget ${commonDir}\``,
+        `${commonDir} is not there: its worktrees may be on a disk that is not mounted, so nothing of it is touched. If it is gone for good: \`npx coppice gc --forget ${commonDir}\``,
       );
       return { ok: true, found: 1 };
     }
     if (readRepositoryId(commonDir) !== id) {
       report.warn(
-        `another repository is at ${commonDir} now, so nothing of the one that was there is touched. If that is gone for good: \`coppice gc --forget ${commonDir}\``,
+        `another repository is at ${commonDir} now, so nothing of the one that was there is touched. If that is gone for good: \`npx coppice gc --forget ${commonDir}\``,
       );
       return { ok: true, found: 1 };
     }
@@ -112,7 +113,7 @@ async function giveBack(
     report.fail(record.slug, explain(error));
     end = 'kept';
   }
-  if (end === 'done') report.done(record.slug, `gave back ${all}`);
+  if (end === 'done') report.text(`✓ ${record.slug}: gave back ${all}`);
   if (end !== 'kept' || keepsData) return true;
   report.text(`${record.slug}: kept, and tried again by the next \`git coppice gc\``);
   for (const what of outside) report.text(`    if it is gone for good: git coppice gc --forget '${what}'`);

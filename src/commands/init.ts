@@ -38,7 +38,7 @@ export async function init(options: InitOptions): Promise<number> {
   report.text(text);
   await sayPlan(config, place, root, report);
   if (!options.yes && !isTerminal()) {
-    report.text(`Nothing was written. \`coppice init --yes\` writes it as ${NAME} and installs the hook.`);
+    report.text(`Nothing was written. \`npx coppice init --yes\` writes it as ${NAME} and installs the hook.`);
     return 0;
   }
   const questions = options.yes ? null : openQuestions();
@@ -58,8 +58,9 @@ export async function init(options: InitOptions): Promise<number> {
     report.text(
       'So that every clone has the hook after its install, have in package.json: "prepare": "coppice install || true" (with husky: "husky; coppice install || true")',
     );
+  if (process.cwd() !== root) report.text(`It is at the root: cd ${root}`);
   report.text(
-    `Read it, commit it, then add a worktree:\n  git add ${NAME} && git commit -m "Worktrees get an environment of their own"\n  git worktree add ../feature -b feature`,
+    `Read it, commit it (with package.json and its lockfile, where coppice is in them), then add a worktree:\n  git add ${NAME} && git commit -m "Worktrees get an environment of their own"\n  git worktree add ../feature -b feature`,
   );
   return 0;
 }
@@ -105,6 +106,7 @@ function openQuestions(): { agrees(question: string): Promise<boolean>; close():
     async agrees(question) {
       process.stderr.write(`${question} (y/n) `);
       const answer = await answers.next();
+      if (answer.done) process.stderr.write('\n');
       return answer.done !== true && /^y(es)?$/i.test(answer.value.trim());
     },
     close: () => lines.close(),

@@ -17,11 +17,11 @@ import { openReporter, type Reporter } from '../report/reporter.ts';
 import { forgetRepository } from '../vanished.ts';
 
 /** `coppice install`: the hook, the launcher and the alias. Changes nothing when nothing changed, and nothing outside git. */
-export async function install(options: { uninstall?: boolean; agents?: string | true }): Promise<number> {
+export async function install(options: { uninstall?: boolean; agents?: string | true }, cwd = process.cwd()): Promise<number> {
   const report = await openReporter();
   let place: Place;
   try {
-    place = await findPlace(process.cwd());
+    place = await findPlace(cwd);
   } catch (error) {
     if (!(error instanceof Failure) || options.uninstall) throw error;
     report.text(`coppice: ${error.message} Nothing was installed.`);
@@ -102,7 +102,7 @@ async function undo({ repository }: Place, hookPlace: HookPlace, report: Reporte
   for (const file of agents) report.done('agents', `taken out of ${file}`);
   if (setUp.length > 0) {
     report.warn(
-      `${setUp.length} worktree${setUp.length > 1 ? 's are' : ' is'} still set up. Their ports and databases stay until \`npx coppice down\` in each, or \`npx coppice gc\` after they are removed.`,
+      `${setUp.length} worktree${setUp.length > 1 ? 's are' : ' is'} still set up. ${setUp.length > 1 ? 'Their' : 'Its'} ports and databases stay until \`npx coppice down\` in each, or \`npx coppice gc\` after they are removed.`,
     );
     return 0;
   }

@@ -23,14 +23,22 @@ function schemaComment(root: string, name: string): Finding[] {
 /** Env files with secrets, which git must not offer to commit. */
 async function envFiles(root: string, config: Config): Promise<Finding[]> {
   const there = config.envFiles.filter((file) => fs.existsSync(path.join(root, file)));
-  const readsThem = Object.values(config.resources).some(({ type }) => type !== 'port');
+  const placed = Object.keys(config.files ?? {});
+  const readsThem =
+    Object.values(config.resources).some(({ type }) => type !== 'port') &&
+    (config.files === undefined || config.envFiles.some((file) => placed.includes(file)));
   if (there.length === 0 && readsThem)
     return [note('env files', `none of ${config.envFiles.join(', ')} is in ${root}: values that apps need cannot be taken over`)];
   const [{ isTrackedFile }, ignored] = await Promise.all([trackedPaths(root, there), ignoredPaths(root, there)]);
   return there.map((file) => {
     if (isTrackedFile(file))
       return note(file, 'git tracks it, so no worktree gets its own: values that differ belong into a file that git ignores');
-    if (!ignored.has(file)) return problem(file, 'git does not ignore it: its secrets can be committed', `echo ${file} >> .gitignore`);
+    if (!ignored.has(file))
+      return problem(
+        file,
+        'git does not ignore it: its secrets can be committed',
+        `printf '\\n%s\\n' ${file} >> ${path.join(root, '.gitignore')}`,
+      );
     return fine(file, 'ignored by git');
   });
 }

@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { install } from '../commands/install.ts';
 import { git, gitOutput, withoutLocalGitVars } from '../git/git.ts';
 import type { Place } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { type Finding, fine, problem } from './finding.ts';
+import { installAgain } from './install-again.ts';
 
 /** The launcher writes a line into the file that this names, instead of setting up. */
 const PROBE = 'COPPICE_PROBE';
@@ -15,9 +15,11 @@ const PROBE = 'COPPICE_PROBE';
  * Whether the hook really fires: a scratch worktree is added with plain git, from the main worktree and from a linked one, and
  * removed again. It holds what lies at the root of HEAD and the folders that begin with a dot, where hook managers keep their
  * files, so it is small in a large repository.
+ * @param explained whether it was said already what keeps it from firing, and what mends that
  */
-export async function examineFiring({ repository }: Place): Promise<Finding[]> {
-  const { main, commonDir, linked } = repository;
+export async function examineFiring(place: Place, explained: boolean): Promise<Finding[]> {
+  const { main, commonDir, linked } = place.repository;
+  const { mend, fix } = installAgain(place);
   const from = [
     { name: main === null ? 'the bare repository' : 'the main worktree', path: main ?? commonDir },
     ...linked
@@ -32,12 +34,10 @@ export async function examineFiring({ repository }: Place): Promise<Finding[]> {
   for (const { name, path: cwd } of from) {
     const { times, said } = await addScratch(cwd, commit);
     if (times > 0) fires.push(name);
-    else
-      findings.push(
-        problem('hook', `it does not fire for a worktree added from ${name}${said === '' ? '' : `: ${said}`}`, 'npx coppice install', () =>
-          install({}),
-        ),
-      );
+    else {
+      const text = `it does not fire for a worktree added from ${name}${said === '' ? '' : `: ${said}`}`;
+      findings.push(explained ? problem('hook', text) : problem('hook', text, mend, fix));
+    }
   }
   if (fires.length > 0) findings.unshift(fine('hook', `fires for a worktree added from ${fires.join(' and from ')}`));
   return findings;

@@ -21,7 +21,7 @@ export function examineLeftOver({ commonDir }: Repository): Finding[] {
       note(
         'repository',
         `${known.commonDir} is not there; its ports stay reserved`,
-        `coppice gc --forget ${known.commonDir}, if it is gone for good`,
+        `npx coppice gc --forget ${known.commonDir}, if it is gone for good`,
       ),
     );
   return [...orphans, ...lost];

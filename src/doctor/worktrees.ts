@@ -36,7 +36,7 @@ async function examineWorktree(place: Place, worktree: Worktree): Promise<Findin
   const owner = ownerOf(place, worktree);
   if (owner !== null) return [note(about, `process ${owner.pid} is at it (${owner.verb})`)];
   if (record.state === 'running') return [problem(about, 'its set-up was cut off', mend, again)];
-  if (record.state === 'failed') return [problem(about, 'its set-up failed', mend)];
+  if (record.state === 'failed') return [problem(about, 'its set-up failed', mend, again)];
   const shared = await stillShared(place, worktree, record);
   if (shared.length > 0)
     return shared.map((text) => problem(about, text, 'give the variable a value of its own, or list it under `shared:`'));

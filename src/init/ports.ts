@@ -162,7 +162,9 @@ function serverNotes({ title, folder, variable, fixed, command, instead }: DevSe
     const why = fixed === null ? `${title} does not read ${name}.` : `The port is written into ${fixed}, so ${name} is ignored.`;
     const ways = [
       ...(command === null ? [] : [`start it${there} with \`git coppice run -- sh -c '${own(command)}'\``]),
-      ...(instead === null ? [] : [`write \`${own(instead.text)}\` into ${instead.where}`]),
+      ...(instead === null
+        ? []
+        : [`write \`${own(instead.text)}\` into ${instead.where} and start that with \`git coppice run --\` before it`]),
     ].join(', or ');
     return [`${why} ${ways.charAt(0).toUpperCase()}${ways.slice(1)}.`];
   }

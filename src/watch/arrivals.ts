@@ -52,11 +52,17 @@ export function openArrivals(
       const known = coming.get(name);
       if (known?.progress === progress) return;
       clearTimeout(known?.timer ?? undefined);
-      const timer = progress === 'adding' ? null : setTimeout(() => arrived(name, sight), WAIT_MS[progress]);
-      coming.set(name, { sight, progress, timer });
+      const due = () => {
+        const one = coming.get(name);
+        if (one) one.timer = null;
+        arrived(name, sight);
+      };
+      coming.set(name, { sight, progress, timer: progress === 'adding' ? null : setTimeout(due, WAIT_MS[progress]) });
     },
     areDue: () =>
-      [...coming].some(([name, { progress }]) => {
+      [...coming].some(([name, { progress, timer }]) => {
+        // Nothing has come into it: it may get its files in a year.
+        if (progress === 'no index') return timer !== null;
         const stat = fs.statSync(path.join(folder, name), { throwIfNoEntry: false });
         return progress !== 'adding' || (stat !== undefined && stat.mtimeMs >= Date.now() - ABANDONED_MS);
       }),

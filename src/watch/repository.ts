@@ -131,15 +131,19 @@ export class RepositoryWatch {
 
   async #setUp(name: string, sight: string): Promise<void> {
     const adminDir = path.join(this.#folder, name);
-    if (sightOf(adminDir) !== sight || isTaken(adminDir) || progressOf(adminDir) === 'adding') return this.#lookSoon();
-    this.#settle(name, sight);
+    const progress = progressOf(adminDir);
+    if (sightOf(adminDir) !== sight || isTaken(adminDir) || progress === 'adding') return this.#lookSoon();
+    // Added without a checkout: it is looked at again when its files come.
+    if (progress !== 'no index') this.#settle(name, sight);
     const { report, setUps, commonDir } = this.#watched;
     const { linked } = await openRepository(commonDir);
     const worktree = linked.find((candidate) => candidate.adminDir === adminDir);
     // One that plays the main worktree's part in a bare repository is not in the list.
     if (!worktree) return;
     const label = worktree.branch ?? name;
-    if (configsIn(worktree.path).length === 0) return report.same(label, 'has no worktree.config.yaml');
+    if (configsIn(worktree.path).length === 0)
+      return report.same(label, progress === 'no index' ? 'has no files yet' : 'has no worktree.config.yaml');
+    this.#settle(name, sight);
     const { code, said } = await setUps.run(commonDir, worktree.path);
     if (this.#closed) return;
     if (code === 0) this.#sayReady(label, adminDir);

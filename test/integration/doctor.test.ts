@@ -130,7 +130,13 @@ test('secrets that git does not ignore, and a schema that editors do not find, a
   const config = '# yaml-language-server: $schema=./node_modules/coppice/schema/worktree.config.schema.json\nresources: { PORT: 24600 }\n';
   const main = await world.repository('shop', { 'worktree.config.yaml': config }, { '.env': 'KEY=x\n' });
   const { results } = await doctor(world, main);
-  expect(results).toContainEqual(expect.objectContaining({ about: '.env', level: 'problem', mend: 'echo .env >> .gitignore' }));
+  expect(results).toContainEqual(
+    expect.objectContaining({
+      about: '.env',
+      level: 'problem',
+      mend: expect.stringMatching(/^printf '\\n%s\\n' \.env >> \/.*\/shop\/\.gitignore$/),
+    }),
+  );
   expect(results).toContainEqual(expect.objectContaining({ about: 'config', level: 'note', mend: 'npm install' }));
   await world.git(main, 'add', '-A');
   expect((await doctor(world, main)).results).toContainEqual(expect.objectContaining({ about: '.env', level: 'note' }));
@@ -204,4 +210,19 @@ test('a program that is used here and adds worktrees without the hook is named, 
   );
   await world.coppice(main, 'install', '--agents');
   expect((await doctor(world, main)).results).toContainEqual(expect.objectContaining({ about: 'Cursor', level: 'fine' }));
+});
+
+test('from a linked worktree, what it says to do is done in the main one; a wrong config is shown as check shows it', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  await world.git(main, 'worktree', 'add', '../a', '-b', 'a');
+  const worktree = path.join(world.root, 'a');
+  writeFiles(main, { '.git/hooks/post-checkout': '#!/bin/sh\nexit 0\n' });
+  const { problems } = await doctor(world, worktree);
+  const mends = [...new Set(problems.map(({ mend }) => mend))];
+  expect(mends).toEqual([`cd ${main} && npx coppice install`]);
+  expect(await doctor(world, worktree, '--fix')).toMatchObject({ code: 0, ok: true });
+  writeFiles(worktree, { 'worktree.config.yaml': 'resorces: {}\n' });
+  const shown = await world.coppice(worktree, 'doctor');
+  expect(shown.stdout).toContain('unknown key `resorces`\n  1 | resorces: {}\n      ^^^^^^^^\n');
 });

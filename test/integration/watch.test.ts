@@ -309,3 +309,20 @@ test('the systemd units of docs/watch.md are right, and what they start works wi
   await world.git(main, ...WITHOUT_HOOKS, '../third', '-b', 'third');
   await until(() => ready(world).includes('third'), 'the service sets it up');
 });
+
+test('a worktree that was added without a checkout is looked at again when its files come, however late', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  const watch = await watching(world, main);
+  await world.git(main, 'worktree', 'add', '-q', '--no-checkout', '../late', '-b', 'late');
+  await until(() => /late +has no files yet/.test(watch.output()), 'it is given up for now');
+  await world.git(main, ...WITHOUT_HOOKS, '../other', '-b', 'other');
+  await until(() => ready(world).includes('other'), 'another');
+  await world.git(path.join(world.root, 'late'), 'reset', '-q', '--hard');
+  await until(() => ready(world).includes('late'), 'its set-up');
+  // `--once` does not wait for files that may never come.
+  await world.git(main, 'worktree', 'add', '-q', '--no-checkout', '../never', '-b', 'never');
+  watch.child.kill('SIGTERM');
+  await watch.ended;
+  expect((await world.coppice(main, 'watch', '--once')).code).toBe(0);
+});

@@ -37,7 +37,7 @@ export async function describeHooks({ repository }: Place): Promise<HookPlace> {
     main,
     commonDir,
     bare,
-    linked: linked.map(({ path }) => path),
+    linked: linked.filter(({ prunable }) => !prunable).map(({ path }) => path),
     shipped: fs.readFileSync(path.join(distribution(), 'post-checkout'), 'utf8'),
     configHook: named && (major > 2 || (major === 2 && minor >= 54)),
   };
