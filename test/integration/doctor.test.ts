@@ -219,7 +219,7 @@ test('from a linked worktree, what it says to do is done in the main one; a wron
   const worktree = path.join(world.root, 'a');
   writeFiles(main, { '.git/hooks/post-checkout': '#!/bin/sh\nexit 0\n' });
   const { problems } = await doctor(world, worktree);
-  const mends = [...new Set(problems.map(({ mend }) => mend))];
+  const mends = [...new Set(problems.flatMap(({ mend }) => mend ?? []))];
   expect(mends).toEqual([`cd ${main} && npx coppice install`]);
   expect(await doctor(world, worktree, '--fix')).toMatchObject({ code: 0, ok: true });
   writeFiles(worktree, { 'worktree.config.yaml': 'resorces: {}\n' });
