@@ -38,6 +38,8 @@ async function examineWorktree(place: Place, worktree: Worktree): Promise<Findin
   if (record.state === 'running') return [problem(about, 'its set-up was cut off', mend, again)];
   if (record.state === 'failed') return [problem(about, 'its set-up failed', mend, again)];
   const shared = await stillShared(place, worktree, record);
+  // Of a config that is wrong, its first problem.
+  if (shared instanceof Failure) return [problem(about, shared.message.split('\n')[0] ?? '', `npx coppice check ${path}, then ${mend}`)];
   if (shared.length > 0)
     return shared.map((text) => problem(about, text, 'give the variable a value of its own, or list it under `shared:`'));
   return [fine(about, 'ready; nothing in its env files points at the main worktree')];
@@ -48,14 +50,14 @@ function ownerOf({ repository }: Place, { id }: Worktree): { pid: number; verb: 
   return known === null || id === null ? null : currentOwner(worktreeFolder(openStateDir(), known, id));
 }
 
-/** The env files are read again, now. */
-async function stillShared(place: Place, worktree: Worktree, record: WorktreeRecord): Promise<string[]> {
+/** The env files are read again, now. @returns why they cannot be judged, where it is so */
+async function stillShared(place: Place, worktree: Worktree, record: WorktreeRecord): Promise<string[] | Failure> {
   const { repository } = place;
   const id = readRepositoryId(repository.commonDir) ?? '';
-  const config = await requireConfig(worktree.path, repository.main);
-  if (config === null || record.slot === null) return [];
-  const plan = await planOf(config, place, worktree, { slug: record.slug, slot: { slot: record.slot, ports: record.ports } }, record);
   try {
+    const config = await requireConfig(worktree.path, repository.main);
+    if (config === null || record.slot === null) return [];
+    const plan = await planOf(config, place, worktree, { slug: record.slug, slot: { slot: record.slot, ports: record.ports } }, record);
     const { variables, carry, rendered } = plan.values(resolvedNow(plan));
     const { envFiles } = await askAboutPaths(
       worktree.path,
@@ -66,6 +68,6 @@ async function stillShared(place: Place, worktree: Worktree, record: WorktreeRec
     return findShared({ worktree: worktree.path, files, variables, carry, mainPath: repository.main, shared: new Set(config.shared) });
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return [error.message];
+    return error;
   }
 }
