@@ -323,7 +323,7 @@ test('after a reset of its engine, a worktree that is there and one that is gone
   const again = await world.coppice(a, 'up');
   expect([again.code, things('shop-a').length, port(a)], again.stderr).toEqual([0, 4, before]);
   const unknown = await world.coppice(a, 'gc', '--forget', 'shop-b');
-  expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('no Compose project of that name')]);
+  expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('Nothing here is called `shop-b`')]);
   expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
   expect(things('shop-a')).toEqual([]);
   engine.docker('volume', 'rm', 'shop-b_data');
