@@ -57,11 +57,6 @@ export function ownerAddress({ origin, admin }: Record<string, string>, engine: 
   return addressOf(JSON.parse(admin ?? origin ?? '') as Origin, engine);
 }
 
-/** The same while the config is there. */
-export async function makerAddress(admin: string | undefined, resolved: ResolvedResource, engine: Engine): Promise<Address> {
-  return admin === undefined ? addressIn(resolved, engine) : ownerAddress(resolved.made, engine);
-}
-
 /** What `owns:` says. @throws {Failure} when a pattern would name databases of others */
 export function derivedPatterns(owns: string[], name: string): string[] {
   for (const pattern of owns) {

@@ -127,6 +127,7 @@ describe.each(MAJORS)('PostgreSQL %i', (major) => {
 const newestHere = Math.max(...fs.readdirSync('/usr/lib/postgresql').map(Number));
 if (newestHere >= 18) console.warn(`Left out: no pg_dump here is older than PostgreSQL 18 (there is ${newestHere}).`);
 
+// With a pg_dump of 18 here there is none that is older, and nothing to see; which is printed above.
 test.skipIf(newestHere >= 18)('a pg_dump that is older than the server: what to install, and then up', async () => {
   const world = makeWorld();
   const server = at(18);

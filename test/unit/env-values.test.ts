@@ -178,6 +178,7 @@ describe('every value that an env file is written with is read back the same', (
     expect({ ...read(text) }).toEqual(written);
   });
 
+  // It is a package of Python's own registry, which not every machine reaches; the others are always read.
   test.skipIf(python === undefined)('by python-dotenv, where it is installed', () => {
     expect(readAsPython(envBlock('.env', null, written, 'dotenv'))).toEqual(written);
   });

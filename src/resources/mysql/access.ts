@@ -1,5 +1,5 @@
 import type { Address, Origin } from '../address.ts';
-import { addressIn, makerAddress, ownerAddress } from '../database.ts';
+import { addressIn, ownerAddress } from '../database.ts';
 import type { ResolvedResource } from '../resource.ts';
 import { ENGINE } from './names.ts';
 
@@ -18,7 +18,7 @@ export function appAccess(resolved: ResolvedResource): Access {
 /** Who makes databases. @throws {Failure} when it cannot be known */
 export async function makerAccess(admin: string | undefined, resolved: ResolvedResource): Promise<Access> {
   if (admin === undefined) return appAccess(resolved);
-  return { address: await makerAddress(admin, resolved, ENGINE), from: cameFrom(resolved.made, 'admin') };
+  return { address: await ownerAddress(resolved.made, ENGINE), from: cameFrom(resolved.made, 'admin') };
 }
 
 /** Who drops databases, by the ledger. @throws {Failure} when it cannot be known any more */
