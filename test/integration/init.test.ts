@@ -318,13 +318,13 @@ describe('what init writes, and when', () => {
 
   test('without a terminal and without --yes it shows the file and writes nothing', async () => {
     const { world, main } = await repositoryOf('app', app);
-    const before = fs.readdirSync(path.join(main, '.git'));
+    const before = fs.readdirSync(path.join(main, '.git')).sort();
     const shown = await world.coppice(main, 'init');
     expect(shown).toMatchObject({ code: 0, stdout: '' });
     expect(shown.stderr).toContain('PORT: 3000  # ');
     expect(shown.stderr).toContain('`coppice init --yes` writes it');
     expect(fs.readdirSync(main).sort()).toEqual(['.git', '.gitignore', 'package.json']);
-    expect(fs.readdirSync(path.join(main, '.git'))).toEqual(before);
+    expect(fs.readdirSync(path.join(main, '.git')).sort()).toEqual(before);
   });
 
   test('--print prints a file that check takes, and nothing else', async () => {
