@@ -11,11 +11,10 @@ export function quotedRole(role: string): string {
  * @param say what is left out, because it takes a superuser
  */
 export async function copyRules(server: Server, source: DatabaseRow, target: string, say: (text: string) => void): Promise<void> {
-  await copyGrants(server, source, target);
-  await copySettings(server, source, target, say);
+  if (source.granted) await copyGrants(server, source, target);
+  if (source.hasSettings) await copySettings(server, source, target, say);
 }
 
-/** Nothing was ever granted where `datacl` is null: then the copy is as it should be. */
 async function copyGrants(server: Server, { oid }: DatabaseRow, target: string): Promise<void> {
   const grants = await server.rows<{ role: string | null; privilege: string; grantable: boolean }>(
     `select rolname as role, privilege_type as privilege, is_grantable as grantable
@@ -23,8 +22,6 @@ async function copyGrants(server: Server, { oid }: DatabaseRow, target: string):
        where d.oid = $1::oid and (acl.grantee = 0 or rolname is not null) and rolname is distinct from current_user`,
     [oid],
   );
-  const [row] = await server.rows<{ granted: boolean }>('select datacl is not null as granted from pg_database where oid = $1::oid', [oid]);
-  if (!row?.granted) return;
   const database = identifier(target);
   await server.run(`revoke all on database ${database} from public`);
   for (const { role, privilege, grantable } of grants) {

@@ -62,6 +62,10 @@ export interface DatabaseRow {
   owner: string;
   /** Whether the session's role may copy it with TEMPLATE. */
   mayCopy: boolean;
+  /** Whether anything was ever granted on it, or taken from anybody. */
+  granted: boolean;
+  /** Whether `ALTER DATABASE … SET` or `ALTER ROLE … IN DATABASE … SET` has set anything. */
+  hasSettings: boolean;
 }
 
 /**
@@ -108,23 +112,24 @@ async function aboutSession(
   address: Address,
   lockTimeoutMs: number,
 ): Promise<Pick<Server, 'version' | 'pid' | 'user' | 'system'>> {
-  await rows(
-    `select set_config('statement_timeout', '0', false), set_config('lock_timeout', $1, false),
-       set_config('idle_in_transaction_session_timeout', '0', false)`,
-    [String(lockTimeoutMs)],
-  );
-  const [about] = await rows<{ version: number; pid: number; name: string; superuser: boolean; createdb: boolean }>(
-    `select current_setting('server_version_num')::int as version, pg_backend_pid() as pid, rolname as name, rolsuper as superuser,
-       rolcreatedb as createdb from pg_roles where rolname = current_user`,
-  );
+  const [about] = await rows<{ version: number; pid: number; name: string; superuser: boolean; createdb: boolean }>(SESSION, [
+    String(lockTimeoutMs),
+  ]);
   if (!about) throw new Failure(`The server at ${serverName(address)} does not say who one is there.`);
-  const { version, pid, ...user } = about;
+  const { version, pid, name, superuser, createdb } = about;
   if (version < OLDEST)
     throw new Failure(`PostgreSQL at ${serverName(address)} is version ${Math.floor(version / 10_000)}; 11 or later is needed.`);
-  if (version >= 140_000) await rows("select set_config('idle_session_timeout', '0', false)");
-  if (version >= 170_000) await rows("select set_config('transaction_timeout', '0', false)");
-  return { version, pid, user, system: await systemIdentifier(rows) };
+  return { version, pid, user: { name, superuser, createdb }, system: await systemIdentifier(rows) };
 }
+
+/** Settings that a server does not know yet are not asked for. */
+const SESSION = `
+select current_setting('server_version_num')::int as version, pg_backend_pid() as pid, rolname as name, rolsuper as superuser,
+  rolcreatedb as createdb, set_config('statement_timeout', '0', false), set_config('lock_timeout', $1, false),
+  set_config('idle_in_transaction_session_timeout', '0', false),
+  case when current_setting('server_version_num')::int >= 140000 then set_config('idle_session_timeout', '0', false) end,
+  case when current_setting('server_version_num')::int >= 170000 then set_config('transaction_timeout', '0', false) end
+from pg_roles where rolname = current_user`;
 
 /** Runs `work` in a session and ends it, whatever comes of it. */
 export async function atServer<Result>(address: Address, work: (server: Server) => Promise<Result>, at: At = {}): Promise<Result> {
@@ -227,7 +232,8 @@ export function literal(text: string): string {
 const DATABASES = `select d.oid::text as oid, datname as name, shobj_description(d.oid, 'pg_database') as mark,
   case when has_database_privilege(d.oid, 'CONNECT') then pg_database_size(d.oid)::float8 else 0 end as bytes,
   pg_get_userbyid(datdba) as owner,
-  datistemplate or pg_has_role(current_user, datdba, 'USAGE') as "mayCopy" from pg_database d`;
+  datistemplate or pg_has_role(current_user, datdba, 'USAGE') as "mayCopy", datacl is not null as granted,
+  exists (select from pg_db_role_setting where setdatabase = d.oid) as "hasSettings" from pg_database d`;
 
 /** The database of this exact name; null when there is none. */
 export async function findDatabase(server: Server, name: string): Promise<DatabaseRow | null> {

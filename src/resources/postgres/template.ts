@@ -89,18 +89,17 @@ async function locked<Result>(
   waits: () => void,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const [key] = await server.rows<{ key: string }>('select hashtextextended($1, 0)::text as key', [`coppice ${name}`]);
-  const end = how === 'shared' ? '_shared' : '';
+  const [end, key] = [how === 'shared' ? '_shared' : '', [`coppice ${name}`]];
   const timer = setTimeout(waits, LONG_WAIT_MS);
   try {
-    await server.rows(`select pg_advisory_lock${end}($1::bigint)`, [key?.key], 0);
+    await server.rows(`select pg_advisory_lock${end}(hashtextextended($1, 0))`, key, 0);
   } finally {
     clearTimeout(timer);
   }
   try {
     return await work();
   } finally {
-    await server.rows(`select pg_advisory_unlock${end}($1::bigint)`, [key?.key]).catch(() => {}); // a server that died has said so to `work`
+    await server.rows(`select pg_advisory_unlock${end}(hashtextextended($1, 0))`, key).catch(() => {}); // a server that died has said so to `work`
   }
 }
 
