@@ -322,7 +322,7 @@ describe('what init writes, and when', () => {
     const shown = await world.coppice(main, 'init');
     expect(shown).toMatchObject({ code: 0, stdout: '' });
     expect(shown.stderr).toContain('PORT: 3000  # ');
-    expect(shown.stderr).toContain('`coppice init --yes` writes it');
+    expect(shown.stderr).toContain('`npx coppice init --yes` writes it');
     expect(fs.readdirSync(main).sort()).toEqual(['.git', '.gitignore', 'package.json']);
     expect(fs.readdirSync(path.join(main, '.git')).sort()).toEqual(before);
   });
