@@ -26,6 +26,7 @@ const EXAMPLES: Record<string, string> = {
   logs: '$ git coppice logs install',
   watch: '$ git coppice watch              until Ctrl-C\n  $ git coppice watch --all        every repository, e.g. as a service',
   doctor: '$ git coppice doctor\n  $ git coppice doctor --json | jq ".results[] | select(.level == \\"problem\\")"',
+  trust: '$ git coppice trust              on a terminal: shows, compares, asks\n  $ git coppice trust --digest sha256:…    in a script',
   check: '$ npx coppice check              in CI: judges the file, never the machine',
 };
 
@@ -124,6 +125,10 @@ async function parse(argv: string[]): Promise<number> {
     .option('--fix', 'mend what needs no question')
     .option('--json', 'as JSON on stdout')
     .action((options) => end(import('./commands/doctor.ts').then(({ doctor }) => doctor(options))));
+  verb('trust [worktree]', 'what would run, and what changed since it was approved; approves it')
+    .option('--digest <digest>', 'approve just this, without asking')
+    .option('--remote <name>', "count a remote that was added later as this team's own")
+    .action((worktree, options) => end(import('./commands/trust.ts').then(({ trust }) => trust(worktree, options))));
   verb('check [folder]', 'judge worktree.config.yaml, for CI and editors')
     .option('--json', 'as JSON on stdout')
     .action((folder, options) => end(check(folder, options)));

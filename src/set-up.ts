@@ -3,12 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { applyPlan } from './apply/apply.ts';
 import type { World } from './apply/world.ts';
-import { loadKnownConfig } from './config/find.ts';
-import { formatProblem } from './config/problems.ts';
-import type { Config } from './config/schema.ts';
 import { askAboutPaths } from './files/exclude.ts';
 import { fileTasks } from './files/sources.ts';
 import { ensureWorktreeId } from './git/identity.ts';
+import { keepVariables } from './git/kept.ts';
 import type { Place, Worktree } from './git/worktrees.ts';
 import { claimsOf } from './ledger/claims.ts';
 import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
@@ -24,6 +22,7 @@ import type { Reporter } from './report/reporter.ts';
 import { type listeningPorts, takeSlot, takeSlug } from './slot.ts';
 import { endLeftover } from './steps/process-group.ts';
 import { duration } from './steps/run-command.ts';
+import type { Closure } from './trust/closure.ts';
 import { releaseVanished } from './vanished.ts';
 
 export interface SetUpOptions {
@@ -67,28 +66,20 @@ export function register(place: Place, adminDir: string): Registered {
   return { state, repositoryId, worktreeId, folder };
 }
 
-/** The config of a worktree. @throws {Failure} with every problem of it, exit code 2; null when the branch has none */
-export async function requireConfig(root: string, main: string | null): Promise<Config | null> {
-  const loaded = await loadKnownConfig(root, main);
-  if (loaded.state === 'absent') return null;
-  if (loaded.state === 'ok') return loaded.config;
-  throw new Failure(loaded.problems.map(formatProblem).join('\n\n'), 2);
-}
-
 /** Sets a worktree up: the same result however often; joins and waits when a set-up is running. */
-export async function setUp(config: Config, place: Place, worktree: LinkedWorktree, options: SetUpOptions): Promise<SetUpResult> {
+export async function setUp(closure: Closure, place: Place, worktree: LinkedWorktree, options: SetUpOptions): Promise<SetUpResult> {
   const registered = register(place, worktree.adminDir);
   const owned = await ownOrJoin(registered.folder, options);
   if ('joined' in owned) {
     const record = readJournal(registered.folder);
     return { state: owned.joined, joined: true, failed: failedSteps(record), url: record?.url ?? null };
   }
-  return carryOut({ ...registered, config, place, worktree, options }, owned.held, 'all');
+  return carryOut({ ...registered, closure, place, worktree, options }, owned.held, 'all');
 }
 
 /** What a detached process does: goes on with the right that its parent handed over. */
 export async function goOn(
-  config: Config,
+  closure: Closure,
   place: Place,
   worktree: LinkedWorktree,
   part: 'all' | 'background',
@@ -103,12 +94,12 @@ export async function goOn(
     ownership = adoptOwnership(registered.folder, nonce);
   }
   if (!ownership) throw new Failure('The set-up was not handed over to this process.');
-  return carryOut({ ...registered, config, place, worktree, options }, ownership, part);
+  return carryOut({ ...registered, closure, place, worktree, options }, ownership, part);
 }
 
 /** A set-up by the process that owns the worktree's record. */
 interface Session extends Registered {
-  config: Config;
+  closure: Closure;
   place: Place;
   worktree: LinkedWorktree;
   journal: Journal;
@@ -167,10 +158,15 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
   const { project, keepMs, teardown } = plan;
   const { url } = plan.known(world.resolved);
   journal.append({ event: 'plan', project, url, keepMs, teardown, steps: plan.steps.map(({ name }) => name) });
+  const keepForTeardown = () => {
+    if (teardown.length > 0) keepVariables(worktree.adminDir, plan.known(world.resolved).variables);
+  };
+  keepForTeardown();
   report.expect(namesOf(plan));
   report.title(`coppice  ${worktree.branch ?? plan.slug}  slot ${plan.slot.slot}`);
   const { step, force = false } = options;
   const ok = await applyPlan(plan, world, { part: options.background ? 'files' : 'all', force, ...(step === undefined ? {} : { step }) });
+  keepForTeardown();
   if (ok && options.background && !signal.aborted) {
     const there = journal.record.url === null ? 'files are there' : `files and ports are there  ${journal.record.url}`;
     report.text(`${there}; the rest goes on in the background: \`git coppice up\` waits for it`);
@@ -203,12 +199,13 @@ async function backgroundSteps(session: Session): Promise<SessionEnd> {
 
 /** Gives the worktree its name and slot, reads everything, and plans. */
 async function prepare(
-  { config, place, worktree, state, repositoryId, worktreeId, folder, journal, options, start }: Session,
+  { closure, place, worktree, state, repositoryId, worktreeId, folder, journal, options, start }: Session,
   part: 'all' | 'background',
 ): Promise<{ plan: Plan; world: World }> {
   const { commonDir, main } = place.repository;
   const { branch, path: root } = worktree;
-  const files = await fileTasks(config, place.repository, root);
+  const { config } = closure;
+  const files = await fileTasks(closure, place.repository);
   const paths = askAboutPaths(root, files, folder);
   paths.catch(() => {}); // a failure before it is asked for is that failure, not this one
   const claims = claimsOf(state, folder, worktreeId, { path: root, repository: repositoryId });
@@ -219,7 +216,7 @@ async function prepare(
     journal,
     claims,
   );
-  const plan = planSetUp(await gather(config, place, root, files, { slug, slot, branch }, journal.record, worktree.adminDir));
+  const plan = planSetUp(await gather(closure, place, root, files, { slug, slot, branch }, journal.record, worktree.adminDir));
   const facts = factsOf(plan, place, worktree);
   const logs = logsFolder(commonDir, worktreeId);
   return {
@@ -234,6 +231,7 @@ async function prepare(
       signal: options.signal,
       facts,
       logs,
+      approved: closure.files,
       paths,
       shared: new Set(config.shared),
       claims,

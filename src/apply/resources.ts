@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import { keep } from '../git/kept.ts';
 import { reserveBase } from '../ledger/claims.ts';
@@ -116,6 +117,15 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
       return false;
     },
     release: (claim) => giveBack([claim], journal, claims),
+    approvedFile(file) {
+      const bytes = world.approved.get(file);
+      if (bytes === undefined) return null;
+      fs.mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+      const copy = path.join(stateFolder, `approved-${name}${path.extname(file)}`);
+      fs.rmSync(copy, { force: true });
+      fs.writeFileSync(copy, bytes, { flag: 'wx', mode: 0o600 });
+      return copy;
+    },
     keepForMain: (port) => reserveBase(openStateDir(), port, journal.record.repository),
     say: (text) => report.warn(text),
   };

@@ -17,6 +17,8 @@ export interface World {
   facts: CommandFacts;
   /** Folder of the worktree's logs. */
   logs: string;
+  /** The files of the branch that the config names, as they were approved, by path. */
+  approved: ReadonlyMap<string, Buffer>;
   /** What git knows of the paths of the plan's files. */
   paths: Promise<PathFacts>;
   /** Variables that the worktrees are meant to share. */

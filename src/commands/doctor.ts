@@ -13,7 +13,7 @@ import { examineWorktrees } from '../doctor/worktrees.ts';
 import { findPlace, type Place } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { requireConfig } from '../set-up.ts';
+import { approvedClosure } from '../trusted.ts';
 import { recordOf } from './target.ts';
 
 /** `coppice doctor`: what is wrong on this machine, each with what mends it. Exit code 1 when something does not work. */
@@ -63,20 +63,21 @@ async function examineConfig(place: Place): Promise<Finding[]> {
   if (root === null) return [note('config', 'this bare repository has no worktree yet that plays the main part', 'git worktree add')];
   if (configsIn(root).length === 0) return [note('config', `there is no worktree.config.yaml in ${root}`, 'npx coppice init')];
   try {
-    const config = await requireConfig(root, repository.main);
-    if (config === null) return [];
+    const closure = await approvedClosure(place, worktree ?? { path: root, branch: null, adminDir: null, id: null });
+    if (closure === null) return [];
+    const { config } = closure;
     const living = repository.linked.flatMap((linked) => {
       const record = recordOf(repository.commonDir, linked);
       return record === null ? [] : [{ path: linked.path, record }];
     });
     return [
       ...(await examineConfiguration(repository.main ?? root, config)),
-      ...(await examineServers(config, place, root)),
+      ...(await examineServers(closure, place, root)),
       ...examinePorts(config, living, await findListeners()),
     ];
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return [problem('config', error.message, 'npx coppice check')];
+    return [problem('config', error.message, error.exitCode === 3 ? 'git coppice trust' : 'npx coppice check')];
   }
 }
 

@@ -1,18 +1,13 @@
-import type { Config } from '../config/schema.ts';
 import { trackedPaths } from '../files/exclude.ts';
-import { keepNothing } from '../git/kept.ts';
+import { keepNothing, readVariables } from '../git/kept.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
 import { claimsOf, type WorktreeClaims } from '../ledger/claims.ts';
 import { type Journal, openJournal } from '../ledger/journal.ts';
 import type { Ownership } from '../ledger/owner.ts';
-import type { WorktreeRecord } from '../ledger/record.ts';
 import { Failure } from '../outcome.ts';
 import { own } from '../own.ts';
-import { planOf } from '../plan/gather.ts';
-import { resolvedNow } from '../plan/plan.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { factsOf, logsFolder, type Registered, register, requireConfig } from '../set-up.ts';
-import type { Slot } from '../slot.ts';
+import { factsOf, logsFolder, type Registered, register } from '../set-up.ts';
 import { duration } from '../steps/run-command.ts';
 import { destroyResources, releasePorts, runTeardown, withdrawFiles } from '../take-down.ts';
 import { interruptible } from './interrupt.ts';
@@ -99,11 +94,11 @@ export async function openRecord(
   }
 }
 
-/** Runs the recorded teardown with the worktree's variables. */
+/** Runs the recorded teardown with the variables that the last set-up knew: a branch's config of now is not asked. */
 export async function tearDown(
   { journal, worktreeId }: OpenedRecord,
   place: Place,
-  worktree: Worktree,
+  worktree: Worktree & { adminDir: string },
   report: Reporter,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -112,29 +107,6 @@ export async function tearDown(
   const { record } = journal;
   const slot = { slot: record.slot ?? 0, ports: record.ports };
   const facts = factsOf({ project: record.project, slug: record.slug, slot }, place, worktree);
-  const config = await requireConfig(worktree.path, place.repository.main).catch(onlyBugs);
-  const variables = config ? await variablesKnown(config, place, worktree, record, slot) : {};
+  const variables = readVariables(worktree.adminDir);
   return runTeardown({ journal, report, signal, facts, variables, logs: logsFolder(place.repository.commonDir, worktreeId) });
-}
-
-/** A branch whose config is gone or wrong can still be taken down: by the record, without the variables that need the config. */
-function onlyBugs(error: unknown): null {
-  if (error instanceof Failure) return null;
-  throw error;
-}
-
-/** A resource whose value is not known any more is no reason to leave what runs running. */
-async function variablesKnown(
-  config: Config,
-  place: Place,
-  worktree: Worktree,
-  record: WorktreeRecord,
-  slot: Slot,
-): Promise<Record<string, string>> {
-  try {
-    const plan = await planOf(config, place, worktree, { slug: record.slug, slot }, record);
-    return plan.known(resolvedNow(plan)).variables;
-  } catch (error) {
-    return onlyBugs(error) ?? {};
-  }
 }

@@ -8,7 +8,7 @@ import { projectName, variablesNow } from '../plan/plan.ts';
 import { resourceType } from '../resources/table.ts';
 import { factsOf } from '../set-up.ts';
 import type { CommandFacts } from '../steps/environment.ts';
-import { configOf, findTarget, recordOf } from './target.ts';
+import { approvedOf, findTarget, recordOf } from './target.ts';
 
 /** The variables of a worktree and what its commands are told. */
 export interface WorktreeEnvironment {
@@ -35,27 +35,29 @@ export async function environmentOf(argument: string | undefined, verb: string):
   const place = await findPlace(process.cwd());
   if (argument === undefined && place.worktree === null && place.repository.main !== null) {
     const head = await git(place.repository.main, ['symbolic-ref', '--quiet', '--short', 'HEAD']);
-    const main = { path: place.repository.main, branch: head.code === 0 ? head.stdout.replace(/\n$/, '') : null };
-    const whole = await configOf({ place, worktree: main });
-    const config = { ...whole, resources: knownInMain(whole, place.repository.main) };
+    const main = { path: place.repository.main, branch: head.code === 0 ? head.stdout.replace(/\n$/, '') : null, adminDir: null, id: null };
+    const whole = await approvedOf({ place, worktree: main });
+    const config = { ...whole.config, resources: knownInMain(whole.config, place.repository.main) };
+    const closure = { ...whole, config };
     const ports = Object.fromEntries(
       Object.entries(config.resources).flatMap(([name, spec]) => (spec.type === 'port' ? [[name, spec.base]] : [])),
     );
     const slot = { slot: 0, ports };
     const { main: mainPath, commonDir, bare } = place.repository;
     const facts = factsOf({ project: projectName(config, mainPath, commonDir, bare), slug: 'main', slot }, place, main);
-    return { variables: variablesNow(await planOf(config, place, main, { slug: 'main', slot }, null)), facts };
+    return { variables: variablesNow(await planOf(closure, place, main, { slug: 'main', slot }, null)), facts };
   }
   const target = await findTarget(argument, verb);
   const record = recordOf(target.place.repository.commonDir, target.worktree);
+  const closure = await approvedOf(target, record === null);
   if (record === null || record.slot === null || record.state === 'down')
     throw new Failure('This worktree is not set up, so it has no variables of its own. Run `git coppice up`.');
   const slot = { slot: record.slot, ports: record.ports };
-  const config = await configOf(target);
+  const { config } = closure;
   const missing = Object.entries(config.resources).find(([name, spec]) => spec.type === 'port' && record.ports[name] === undefined);
   if (missing) throw new Failure(`\`${missing[0]}\` is new in the config, and this worktree has none yet. Run \`git coppice up\`.`);
   return {
-    variables: variablesNow(await planOf(config, target.place, target.worktree, { slug: record.slug, slot }, record)),
+    variables: variablesNow(await planOf(closure, target.place, target.worktree, { slug: record.slug, slot }, record)),
     facts: factsOf({ project: record.project, slug: record.slug, slot }, target.place, target.worktree),
   };
 }

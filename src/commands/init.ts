@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { agentFiles } from '../agents/table.ts';
 import { CONFIG_NAMES, configsIn } from '../config/find.ts';
 import { findPlace, type Place } from '../git/worktrees.ts';
@@ -10,7 +9,10 @@ import { propose } from '../init/propose.ts';
 import { judged, planned } from '../init/prove.ts';
 import { configText } from '../init/text.ts';
 import { errorCode, Failure } from '../outcome.ts';
+import { isTerminal, openQuestions } from '../report/questions.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
+import { approve } from '../trust/judge.ts';
+import { readSettings } from '../trust/settings.ts';
 import { install } from './install.ts';
 
 export interface InitOptions {
@@ -30,13 +32,13 @@ export async function init(options: InitOptions): Promise<number> {
   if (there !== undefined) throw new Failure(`There is a ${there} already. \`npx coppice check\` judges it; init changes nothing.`, 2);
   const look = await gatherLook(root, place.repository.main ?? root);
   const text = configText(propose(look));
-  const config = await judged(text, NAME, root);
+  const closure = await judged(text, NAME, root);
   if (options.print) {
     process.stdout.write(text);
     return 0;
   }
   report.text(text);
-  await sayPlan(config, place, root, report);
+  await sayPlan(closure, place, root, report);
   if (!options.yes && !isTerminal()) {
     report.text(`Nothing was written. \`npx coppice init --yes\` writes it as ${NAME} and installs the hook.`);
     return 0;
@@ -49,6 +51,9 @@ export async function init(options: InitOptions): Promise<number> {
     }
     writeNew(path.join(root, NAME), text);
     report.done('config', NAME);
+    // Who agreed to it has approved it.
+    approve(closure, place, await readSettings(place), 'init');
+    report.done('approved', closure.digest);
     await install((await wantsAgents(place, questions, report)) ? { agents: true } : {});
   } finally {
     questions?.close();
@@ -66,9 +71,9 @@ export async function init(options: InitOptions): Promise<number> {
 }
 
 /** What a worktree would get, by the same plan as `up --dry-run`. What is not known yet is said; it keeps nobody from writing the file. */
-async function sayPlan(config: Awaited<ReturnType<typeof judged>>, place: Place, root: string, report: Reporter): Promise<void> {
+async function sayPlan(closure: Awaited<ReturnType<typeof judged>>, place: Place, root: string, report: Reporter): Promise<void> {
   try {
-    const { slot, lines } = await planned(config, place, root);
+    const { slot, lines } = await planned(closure, place, root);
     if (lines.length === 0) return;
     report.title(`a worktree feature would get slot ${slot}`);
     for (const { name, detail, ok } of lines) {
@@ -91,26 +96,6 @@ async function wantsAgents({ repository }: Place, questions: ReturnType<typeof o
     return questions.agrees(`Write the set-up files of ${names} too, for worktrees that are added without git's hooks?`);
   report.text(`${names}: \`npx coppice install --agents\` writes the set-up files, for worktrees that are added without git's hooks`);
   return false;
-}
-
-/** Elsewhere nobody can answer. */
-function isTerminal(): boolean {
-  return process.stdin.isTTY === true && process.stderr.isTTY === true;
-}
-
-/** Asks one question after another; whoever closes the input has said no to the rest. */
-function openQuestions(): { agrees(question: string): Promise<boolean>; close(): void } {
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const answers = lines[Symbol.asyncIterator]();
-  return {
-    async agrees(question) {
-      process.stderr.write(`${question} (y/n) `);
-      const answer = await answers.next();
-      if (answer.done) process.stderr.write('\n');
-      return answer.done !== true && /^y(es)?$/i.test(answer.value.trim());
-    },
-    close: () => lines.close(),
-  };
 }
 
 /** Never over a file that has come to stand there meanwhile. */

@@ -14,6 +14,9 @@ import { readRepositoryId, recordedWorktrees } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
+import { type Closure, readClosure } from '../trust/closure.ts';
+import { approvalsOf, approve } from '../trust/judge.ts';
+import { readSettings } from '../trust/settings.ts';
 import { forgetRepository } from '../vanished.ts';
 
 /** `coppice install`: the hook, the launcher and the alias. Changes nothing when nothing changed, and nothing outside git. */
@@ -38,9 +41,35 @@ export async function install(options: { uninstall?: boolean; agents?: string | 
   const hookPlace = await describeHooks(place);
   if (options.uninstall) return undo(place, hookPlace, report);
   const code = await put(place, hookPlace, report);
+  await approveFirst(place, report);
   if (options.agents === undefined || code !== 0) return code;
   const { addAgentFiles } = await import('../agents/install.ts');
   return (await addAgentFiles(cloneOf(place), named(options.agents), report)) ? 0 : 1;
+}
+
+/**
+ * The first time on this machine: what is checked out is approved, because the person has just run code of it. Later it takes
+ * `git coppice trust`.
+ */
+async function approveFirst(place: Place, report: Reporter): Promise<void> {
+  const { commonDir, main } = place.repository;
+  if (approvalsOf(commonDir)?.first()) return;
+  const closure = await (main === null ? ofHead(commonDir) : readClosure(main, main).catch(onlyBugs));
+  approve(closure, place, await readSettings(place), 'install');
+  if (closure !== null) report.done('approved', `what is checked out here now: ${closure.digest}`);
+}
+
+/** A bare repository before its first worktree. */
+async function ofHead(commonDir: string): Promise<Closure | null> {
+  const { closureOfCommit } = await import('../trust/commit.ts');
+  const head = await git(commonDir, ['rev-parse', '--quiet', '--verify', 'HEAD^{commit}']);
+  return head.code === 0 ? closureOfCommit(commonDir, head.stdout.trim()) : null;
+}
+
+/** A config that is wrong now is approved when it is right. */
+function onlyBugs(error: unknown): null {
+  if (error instanceof Failure) return null;
+  throw error;
 }
 
 /** Of `--agents` the programs that are named; null when none is. */

@@ -6,6 +6,9 @@ import { environmentOf } from './env.ts';
 /** What `run` exits with when the command could not be started. */
 const NOT_STARTED = 125;
 
+/** What it exits with when the branch is not trusted. */
+const NOT_APPROVED = 3;
+
 /** `coppice run [--] cmd`: a command with the worktree's variables; passes on its exit code, and signals to it. */
 export async function run(command: string, args: string[]): Promise<number> {
   let env: NodeJS.ProcessEnv;
@@ -14,7 +17,7 @@ export async function run(command: string, args: string[]): Promise<number> {
     env = commandEnvironment(facts, variables);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    throw new Failure(error.message, NOT_STARTED);
+    throw new Failure(error.message, error.exitCode === NOT_APPROVED ? NOT_APPROVED : NOT_STARTED);
   }
   const { execa } = await import('execa');
   // Before the command starts: it may be running, and this process be told to end, before the next line here is reached.

@@ -9,9 +9,11 @@ import { currentOwner } from '../ledger/owner.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
 import { readRepositoryId, worktreeFolder } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
+import { Failure } from '../outcome.ts';
 import { colorsFor } from '../report/reporter.ts';
 import { visible } from '../report/visible.ts';
 import { duration } from '../steps/run-command.ts';
+import { approvedClosure } from '../trusted.ts';
 import { findVanished } from '../vanished.ts';
 
 /** What `status` says of one worktree; the form of `status --json`. */
@@ -21,7 +23,7 @@ export interface WorktreeStatus {
   slot: number | null;
   branch: string | null;
   path: string;
-  state: 'none' | 'running' | 'ready' | 'failed' | 'down' | 'removed';
+  state: 'none' | 'untrusted' | 'running' | 'ready' | 'failed' | 'down' | 'removed';
   url: string | null;
   resources: { name: string; type: string; state: string }[];
   files: { path: string; action: string; state: string }[];
@@ -34,7 +36,7 @@ export interface WorktreeStatus {
 export async function status(options: { json?: boolean; watch?: boolean }): Promise<number> {
   const { repository } = await findPlace(process.cwd());
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ version: 1, worktrees: readStatus(repository) })}\n`);
+    process.stdout.write(`${JSON.stringify({ version: 1, worktrees: await readStatus(repository) })}\n`);
     return 0;
   }
   if (!options.watch) {
@@ -49,7 +51,7 @@ export async function status(options: { json?: boolean; watch?: boolean }): Prom
 }
 
 /** The state of every worktree but the main one. */
-function readStatus(repository: Repository): WorktreeStatus[] {
+async function readStatus(repository: Repository): Promise<WorktreeStatus[]> {
   const id = readRepositoryId(repository.commonDir);
   const state = openStateDir();
   const living = repository.linked.map((worktree) => {
@@ -61,7 +63,26 @@ function readStatus(repository: Repository): WorktreeStatus[] {
   // Its slot and address may be another worktree's by now.
   const gone = vanished.map(({ record }): WorktreeStatus => ({ ...fromRecord(record), state: 'removed', slot: null, url: null }));
   const all = [...living, ...gone];
+  await Promise.all(
+    repository.linked.map(async (worktree) => {
+      const known = all.find(({ path, state }) => path === worktree.path && state === 'none');
+      const untrusted = known ? await whyUntrusted(repository, worktree) : null;
+      if (known && untrusted !== null) Object.assign(known, { state: 'untrusted', warnings: [untrusted] });
+    }),
+  );
   return all.sort((one, other) => (one.slot ?? Number.POSITIVE_INFINITY) - (other.slot ?? Number.POSITIVE_INFINITY));
+}
+
+/** Why a worktree that was never set up would not be; null when nothing is against it. */
+async function whyUntrusted(repository: Repository, worktree: Worktree): Promise<string | null> {
+  if (worktree.prunable) return null;
+  try {
+    await approvedClosure({ repository, worktree }, worktree, true);
+    return null;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return error.exitCode === 3 ? 'not trusted: `git coppice trust` in it shows why, and what would run' : null;
+  }
 }
 
 function describe(worktree: Worktree, record: WorktreeRecord | null, owner: { verb: string } | null): WorktreeStatus {
@@ -117,7 +138,7 @@ function failedSteps({ state, steps }: WorktreeRecord): string[] {
 }
 
 async function table(repository: Repository): Promise<string> {
-  const all = readStatus(repository);
+  const all = await readStatus(repository);
   if (all.length === 0) return 'No linked worktree. Add one: git worktree add ../feature -b feature\n';
   const merged = await mergedBranches(repository.main ?? repository.commonDir);
   const rows = await Promise.all(

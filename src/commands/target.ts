@@ -1,13 +1,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { Config } from '../config/schema.ts';
 import { findPlace, type Place, type Worktree } from '../git/worktrees.ts';
 import { readJournal } from '../ledger/journal.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
 import { readRepositoryId, worktreeFolder } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
-import { requireConfig } from '../set-up.ts';
+import type { Closure } from '../trust/closure.ts';
+import type { Judged } from '../trust/judge.ts';
+import { approvedClosure } from '../trusted.ts';
 
 /** A linked worktree that a verb is about. */
 export interface Target {
@@ -69,15 +70,22 @@ function samePath(argument: string, other: string | null): boolean {
 }
 
 /** What the ledger knows of a worktree; null before its first set-up. */
-export function recordOf(commonDir: string, worktree: Worktree): WorktreeRecord | null {
+export function recordOf(commonDir: string, worktree: Pick<Worktree, 'id'>): WorktreeRecord | null {
   const repository = readRepositoryId(commonDir);
   if (repository === null || worktree.id === null) return null;
   return readJournal(worktreeFolder(openStateDir(), repository, worktree.id));
 }
 
-/** The config of a target. @throws {Failure} when its branch has none */
-export async function configOf({ place, worktree }: { place: Place; worktree: Pick<Worktree, 'path'> }): Promise<Config> {
-  const config = await requireConfig(worktree.path, place.repository.main);
-  if (config === null) throw new Failure(`There is no worktree.config.yaml in ${worktree.path}: this branch has nothing to set up.`, 2);
-  return config;
+/**
+ * What the branch of a target asks for.
+ * @param isNew whether it was never set up @throws {Failure} when it has no config (2), or it was not approved (3)
+ */
+export async function approvedOf({ place, worktree }: { place: Place; worktree: Judged['worktree'] }, isNew = false): Promise<Closure> {
+  const closure = await approvedClosure(place, worktree, isNew);
+  if (closure === null) throw noConfig(worktree.path);
+  return closure;
+}
+
+export function noConfig(folder: string): Failure {
+  return new Failure(`There is no worktree.config.yaml in ${folder}: this branch has nothing to set up.`, 2);
 }

@@ -1,5 +1,4 @@
 import type { Config } from '../config/schema.ts';
-import { git } from '../git/git.ts';
 import { findPlace, type Worktree } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
@@ -8,10 +7,14 @@ import { planOf } from '../plan/gather.ts';
 import { type Plan, resolvedNow } from '../plan/plan.ts';
 import { holdBack } from '../report/quiet.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { goOn as goOnWith, namesOf, requireConfig, type SetUpResult, setUp } from '../set-up.ts';
+import { goOn as goOnWith, namesOf, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
+import { type Closure, readClosure } from '../trust/closure.ts';
+import type { Judged } from '../trust/judge.ts';
+import { readSettings, type Settings } from '../trust/settings.ts';
+import { judgeAndKeep, untrustedSentences } from '../trusted.ts';
 import { interruptible } from './interrupt.ts';
-import { configOf, findTarget, recordOf, type Target } from './target.ts';
+import { approvedOf, findTarget, recordOf, type Target } from './target.ts';
 
 export interface UpOptions {
   dryRun?: boolean;
@@ -27,16 +30,23 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
   if (options.quiet && argument === undefined && (await isMain(process.cwd()))) return 0;
   const { report, speak } = options.quiet ? holdBack(await openReporter()) : { report: await openReporter(), speak: () => {} };
   const target = await findTarget(argument, 'up');
-  const config = await requireConfig(target.worktree.path, target.place.repository.main);
-  if (config === null) {
+  const closure = await readClosure(target.worktree.path, target.place.repository.main);
+  if (closure === null) {
     report.text(`There is no worktree.config.yaml in ${target.worktree.path}: nothing to set up.`);
     return 0;
   }
+  const { config } = closure;
   if (options.step !== undefined && !(options.step in config.steps))
     throw new Failure(`There is no step \`${options.step}\`. Steps: ${Object.keys(config.steps).join(', ') || 'none'}.`, 2);
-  if (options.dryRun) return dryRun(target, report);
+  if (options.dryRun) return dryRun(closure, target, report);
+  const judged = judgedTarget(closure, target, await readSettings(target.place));
+  const untrusted = await judgeAndKeep(judged);
+  if (untrusted !== null && !(await (await import('./trust.ts')).askAboutUp(judged, untrusted, report))) {
+    speak();
+    return 3;
+  }
   return interruptible(async (signal) => {
-    const result = await setUp(config, target.place, target.worktree, { ...options, background: false, signal, report, listening });
+    const result = await setUp(closure, target.place, target.worktree, { ...options, background: false, signal, report, listening });
     if (result.state === 'failed' || result.state === 'interrupted') speak();
     return exitCode(result, target.worktree, report);
   });
@@ -67,9 +77,8 @@ function exitCode({ state, joined, failed, url }: SetUpResult, worktree: Pick<Wo
   return 1;
 }
 
-async function dryRun(target: Target, report: Reporter): Promise<number> {
-  const { place, worktree } = target;
-  const config = await configOf(target);
+async function dryRun(closure: Closure, { place, worktree }: Target, report: Reporter): Promise<number> {
+  const { config } = closure;
   const { commonDir } = place.repository;
   const record = recordOf(commonDir, worktree);
   const known = record !== null && record.slot !== null ? portsAt({ slot: record.slot, ports: record.ports }, config) : null;
@@ -77,7 +86,7 @@ async function dryRun(target: Target, report: Reporter): Promise<number> {
     known ??
     proposeSlot({ state: openStateDir(), commonDir, repository: readRepositoryId(commonDir) ?? '', branch: worktree.branch, config });
   const slug = record?.slug || proposeSlug(worktree.branch, worktree.path);
-  printPlan(await planOf(config, place, worktree, { slug, slot }, record), report);
+  printPlan(await planOf(closure, place, worktree, { slug, slot }, record), report);
   return 0;
 }
 
@@ -106,20 +115,21 @@ export async function hook(): Promise<number> {
   const { worktree } = place;
   if (!worktree || worktree.adminDir === null) return 0;
   const { adminDir } = worktree;
+  const asked = readSettings(place);
+  asked.catch(() => {}); // a failure before it is awaited is that failure, not this one
   try {
-    const config = await requireConfig(worktree.path, place.repository.main);
-    if (config === null) return 0;
+    const closure = await readClosure(worktree.path, place.repository.main);
+    if (closure === null) return 0;
+    const settings = await asked;
+    const target = { ...worktree, adminDir };
+    const untrusted = await judgeAndKeep(judgedTarget(closure, { place, worktree: target }, settings));
+    if (untrusted !== null) {
+      for (const sentence of untrustedSentences(untrusted, closure)) report.text(sentence);
+      return 0;
+    }
+    const background = closure.config.background || (settings.background && !isQuick(closure.config));
     return await interruptible(async (signal) =>
-      exitCode(
-        await setUp(
-          config,
-          place,
-          { ...worktree, adminDir },
-          { background: await inBackground(config, worktree.path), signal, report, listening },
-        ),
-        worktree,
-        report,
-      ),
+      exitCode(await setUp(closure, place, target, { background, signal, report, listening }), worktree, report),
     );
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -128,11 +138,13 @@ export async function hook(): Promise<number> {
   }
 }
 
-/** Whether to go on detached. A set-up that only reserves ports and writes files is over before a process could be started. */
-async function inBackground(config: Config, cwd: string): Promise<boolean> {
-  if (config.background) return true;
-  const quick = Object.keys(config.steps).length === 0 && Object.values(config.resources).every(({ type }) => type === 'port');
-  return !quick && (await git(cwd, ['config', '--type=bool', '--get', 'coppice.background'])).stdout.trim() === 'true';
+/** A set-up that only reserves ports and writes files is over before a process could be started that goes on with it. */
+function isQuick(config: Config): boolean {
+  return Object.keys(config.steps).length === 0 && Object.values(config.resources).every(({ type }) => type === 'port');
+}
+
+function judgedTarget(closure: Closure, { place, worktree }: Target, settings: Settings): Judged {
+  return { closure, place, worktree, settings, isNew: recordOf(place.repository.commonDir, worktree) === null };
 }
 
 /** The detached part of a set-up. */
@@ -140,10 +152,10 @@ export async function goOn(part: string, nonce: string): Promise<number> {
   const listening = listeningPorts();
   const report = await openReporter();
   const target = await findTarget(undefined, 'up');
-  const config = await configOf(target);
+  const closure = await approvedOf(target);
   return interruptible(async (signal) =>
     exitCode(
-      await goOnWith(config, target.place, target.worktree, part === 'background' ? 'background' : 'all', nonce, {
+      await goOnWith(closure, target.place, target.worktree, part === 'background' ? 'background' : 'all', nonce, {
         background: false,
         signal,
         report,

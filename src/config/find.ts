@@ -16,9 +16,10 @@ export function configsIn(root: string): string[] {
 /** The texts that a judgement was made of: the same texts are judged the same by the same runner. */
 interface Remembered {
   name: string;
-  text: string;
-  local: string | null;
+  texts: { branch: string; local: string | null };
   config: Config;
+  /** The branch's own data. */
+  base: unknown;
 }
 
 /** Beside the runner in the common git directory, whose files never change, and which goes with this version. */
@@ -31,17 +32,18 @@ const MEMORY = path.basename(path.dirname(import.meta.dirname)) === 'runner' ? p
 export async function loadKnownConfig(root: string, localFolder: string | null): Promise<LoadedConfig> {
   const [name, second] = configsIn(root);
   if (name === undefined) return { state: 'absent' };
-  const text = second === undefined && MEMORY !== null ? plainText(path.join(root, name)) : null;
-  const local = localFolder === null ? null : plainText(path.join(localFolder, LOCAL_NAME));
-  const known = text === null ? null : remembered();
-  if (known !== null && known.name === name && known.text === text && known.local === local)
-    return { state: 'ok', config: known.config, file: name };
+  const known = second === undefined ? remembered() : null;
+  if (known !== null && known.name === name) {
+    const { texts, config, base } = known;
+    const local = localFolder === null ? null : plainText(path.join(localFolder, LOCAL_NAME));
+    if (texts.branch === plainText(path.join(root, name)) && texts.local === local) return { state: 'ok', config, file: name, base, texts };
+  }
   const { loadConfig } = await import('./load.ts');
   const loaded = await loadConfig(root, localFolder);
-  if (loaded.state === 'ok' && text !== null) {
-    const { config } = loaded;
+  if (loaded.state === 'ok') {
+    const { config, base, texts } = loaded;
     const alone = !Object.values(config.files ?? {}).some((spec) => spec.action === 'template' && spec.template !== undefined);
-    if (alone) remember({ name, text, local, config });
+    if (alone) remember({ name, texts, config, base });
   }
   return loaded;
 }
@@ -49,7 +51,7 @@ export async function loadKnownConfig(root: string, localFolder: string | null):
 function remembered(): Remembered | null {
   const text = MEMORY === null ? null : plainText(MEMORY);
   try {
-    return text === null ? null : JSON.parse(Buffer.from(text, 'latin1').toString('utf8'));
+    return text === null ? null : JSON.parse(text);
   } catch {
     // A power cut can leave the name without the content.
     return null;
@@ -67,10 +69,10 @@ function remember(judged: Remembered): void {
   }
 }
 
-/** Every byte as a character; null for anything but a plain file that can be read: the judges say what is wrong with it. */
+/** A file's text; null for anything but a plain file that can be read: the judges say what is wrong with it. */
 function plainText(file: string): string | null {
   try {
-    return fs.lstatSync(file).isFile() ? fs.readFileSync(file, 'latin1') : null;
+    return fs.lstatSync(file).isFile() ? fs.readFileSync(file, 'utf8') : null;
   } catch {
     return null;
   }

@@ -4,17 +4,29 @@ import path from 'node:path';
 // `.config/config.js`, which it runs. The folder is a branch's.
 import { ExplorerSync } from 'cosmiconfig/dist/ExplorerSync.js';
 import type * as z from 'zod/mini';
+import { isData } from './data.ts';
 import { CONFIG_NAMES, configsIn, LOCAL_NAME } from './find.ts';
 import type { Problem } from './problems.ts';
 import type { RuleReport } from './rule-report.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
-import { expandShorthands, isData, mergeLocal } from './shorthand.ts';
+import { expandShorthands, mergeLocal } from './shorthand.ts';
 import { locate, type ReadSource, readSource, type Source } from './source.ts';
 import { misspeltKeys, sentenceFor } from './zod-sentences.ts';
 
 /** What loading came to. `absent`: this branch has no config, and nothing is to be done. */
-export type LoadedConfig = { state: 'absent' } | { state: 'wrong'; problems: Problem[] } | { state: 'ok'; config: Config; file: string };
+export type LoadedConfig =
+  | { state: 'absent' }
+  | { state: 'wrong'; problems: Problem[] }
+  | {
+      state: 'ok';
+      config: Config;
+      file: string;
+      /** The branch's own data, its short forms expanded, without anybody's override. */
+      base: unknown;
+      /** The texts that were judged. */
+      texts: { branch: string; local: string | null };
+    };
 
 /**
  * Finds, reads and judges a worktree's config. Judges the files alone, never the machine.
@@ -30,11 +42,19 @@ export async function loadConfig(root: string, localFolder: string | null): Prom
   const local = localFolder === null ? null : readLocal(path.join(localFolder, LOCAL_NAME));
   const unreadable = [local, base].flatMap((read) => (read !== null && 'problems' in read ? read.problems : []));
   if ('problems' in base) return { state: 'wrong', problems: unreadable };
-  const sources = local !== null && 'source' in local ? [local.source, base.source] : [base.source];
+  const override = local !== null && 'source' in local ? local.source : null;
+  const sources = override === null ? [base.source] : [override, base.source];
   const [over, under] = sources.map((source) => expandShorthands(source.value));
   const value = under === undefined ? over : mergeLocal(under, over);
   const judged = await judgeConfig(value, sources, root);
-  if ('config' in judged && unreadable.length === 0) return { state: 'ok', config: judged.config, file: first };
+  if ('config' in judged && unreadable.length === 0)
+    return {
+      state: 'ok',
+      config: judged.config,
+      file: first,
+      base: under ?? over,
+      texts: { branch: base.source.text, local: override?.text ?? null },
+    };
   return { state: 'wrong', problems: [...unreadable, ...('problems' in judged ? judged.problems : [])] };
 }
 

@@ -1,6 +1,5 @@
+import { type Data, isData } from './data.ts';
 import { ONE_WORD_ACTIONS } from './schema.ts';
-
-type Data = Record<string, unknown>;
 
 /**
  * Expands every short form of a config: `PORT: 3000`, `DATABASE_URL: sqlite`, `.env: merge`, `{ text: … }`,
@@ -43,11 +42,6 @@ export function mergeLocal(base: unknown, local: unknown, at: readonly string[] 
 function isOtherKind(base: Data, local: Data, [section, , ...deeper]: readonly string[]): boolean {
   const tag = deeper.length > 0 ? undefined : section === 'resources' ? 'type' : section === 'files' ? 'action' : undefined;
   return tag !== undefined && local[tag] !== undefined && local[tag] !== base[tag];
-}
-
-/** A plain map. */
-export function isData(value: unknown): value is Data {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function expandMap(config: Data, key: string, expand: (entry: unknown) => unknown): void {

@@ -1,17 +1,17 @@
-import type { Config } from '../config/schema.ts';
 import type { Place } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { planOf } from '../plan/gather.ts';
 import { resourceType } from '../resources/table.ts';
+import type { Closure } from '../trust/closure.ts';
 import { type Finding, fine, note, problem } from './finding.ts';
 
 /** Whether a worktree that is added now would get each of its resources: asked of the servers, and nothing is changed there. */
-export async function examineServers(config: Config, place: Place, root: string): Promise<Finding[]> {
+export async function examineServers(closure: Closure, place: Place, root: string): Promise<Finding[]> {
   const ports = Object.fromEntries(
-    Object.entries(config.resources).flatMap(([name, spec]) => (spec.type === 'port' ? [[name, spec.base]] : [])),
+    Object.entries(closure.config.resources).flatMap(([name, spec]) => (spec.type === 'port' ? [[name, spec.base]] : [])),
   );
   const worktree = { path: root, branch: null };
-  const plan = await planOf(config, place, worktree, { slug: 'doctor', slot: { slot: 1, ports } }, null);
+  const plan = await planOf(closure, place, worktree, { slug: 'doctor', slot: { slot: 1, ports } }, null);
   const findings = plan.resources.map(async ({ name, spec, resolved }): Promise<Finding[]> => {
     if (resolved instanceof Failure) return [problem(name, resolved.message)];
     const type = resourceType(spec.type);

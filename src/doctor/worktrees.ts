@@ -13,7 +13,7 @@ import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { planOf } from '../plan/gather.ts';
 import { resolvedNow } from '../plan/plan.ts';
-import { requireConfig } from '../set-up.ts';
+import { approvedClosure } from '../trusted.ts';
 import { type Finding, fine, note, problem } from './finding.ts';
 
 /** How each linked worktree is, and whether anything in it still points at the main worktree. */
@@ -55,17 +55,24 @@ async function stillShared(place: Place, worktree: Worktree, record: WorktreeRec
   const { repository } = place;
   const id = readRepositoryId(repository.commonDir) ?? '';
   try {
-    const config = await requireConfig(worktree.path, repository.main);
-    if (config === null || record.slot === null) return [];
-    const plan = await planOf(config, place, worktree, { slug: record.slug, slot: { slot: record.slot, ports: record.ports } }, record);
+    const closure = await approvedClosure(place, worktree);
+    if (closure === null || record.slot === null) return [];
+    const plan = await planOf(closure, place, worktree, { slug: record.slug, slot: { slot: record.slot, ports: record.ports } }, record);
     const { variables, carry, rendered } = plan.values(resolvedNow(plan));
     const { envFiles } = await askAboutPaths(
       worktree.path,
-      await fileTasks(config, repository, worktree.path),
+      await fileTasks(closure, repository),
       worktreeFolder(openStateDir(), id, record.id),
     );
     const files = envFilesIn(worktree.path, envFiles, [...plan.copied, ...rendered]);
-    return findShared({ worktree: worktree.path, files, variables, carry, mainPath: repository.main, shared: new Set(config.shared) });
+    return findShared({
+      worktree: worktree.path,
+      files,
+      variables,
+      carry,
+      mainPath: repository.main,
+      shared: new Set(closure.config.shared),
+    });
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     return error;

@@ -1,11 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { badPath } from '../config/paths.ts';
-import type { Config, FileSpec } from '../config/schema.ts';
+import type { FileSpec } from '../config/schema.ts';
 import { git } from '../git/git.ts';
 import type { Repository } from '../git/worktrees.ts';
 import { statIfThere } from '../ledger/document.ts';
 import { Failure } from '../outcome.ts';
+import type { Closure } from '../trust/closure.ts';
 import { ignoredPaths } from './exclude.ts';
 
 /** One path of the worktree, with globs expanded against the main worktree. */
@@ -35,7 +36,10 @@ function isGlob(pattern: string): boolean {
  * The paths that a config's `files` mean on this machine: globs are matched against the main worktree, `.worktreeinclude`
  * is honoured after them, and without `files` every git-ignored `.env*` of the main worktree's root is merged.
  */
-export async function fileTasks(config: Config, { main, linked }: Pick<Repository, 'main' | 'linked'>, root: string): Promise<FileTask[]> {
+export async function fileTasks(
+  { config, content }: Pick<Closure, 'config' | 'content'>,
+  { main, linked }: Pick<Repository, 'main' | 'linked'>,
+): Promise<FileTask[]> {
   // The other worktrees may lie inside the main one.
   const others = linked.map((worktree) => worktree.path);
   const tasks: FileTask[] = config.files === undefined ? await defaultTasks(main, config.envFiles) : [];
@@ -48,7 +52,7 @@ export async function fileTasks(config: Config, { main, linked }: Pick<Repositor
     }
   }
   const named = new Set(tasks.map((task) => task.path));
-  const included = main === null ? [] : await worktreeInclude(main, root);
+  const included = main === null ? [] : await worktreeInclude(main, content.include);
   for (const found of included) if (!named.has(found)) tasks.push({ path: found, spec: { action: 'copy' }, explicit: false, adds: false });
   return tasks;
 }
@@ -82,14 +86,10 @@ async function matches(pattern: string, main: string, others: string[]): Promise
   return found.sort();
 }
 
-/**
- * `.worktreeinclude` has the syntax of `.gitignore`; what it matches and git ignores is copied. git itself does the matching.
- * The file is the branch's.
- */
-async function worktreeInclude(main: string, root: string): Promise<string[]> {
-  const file = path.join(root, '.worktreeinclude');
-  if (!fs.lstatSync(file, { throwIfNoEntry: false })?.isFile()) return [];
-  const listed = await git(main, ['ls-files', '-z', '--others', '--ignored', `--exclude-from=${file}`]);
+/** `.worktreeinclude` has the syntax of `.gitignore`; what it matches and git ignores is copied. git itself does the matching. */
+async function worktreeInclude(main: string, patterns: string[]): Promise<string[]> {
+  if (patterns.length === 0) return [];
+  const listed = await git(main, ['ls-files', '-z', '--others', '--ignored', ...patterns.map((pattern) => `--exclude=${pattern}`)]);
   if (listed.code !== 0) throw new Failure(`.worktreeinclude cannot be used: ${listed.stderr.trim()}`);
   // A name with `/` at its end is another repository, or a worktree of this one.
   const names = listed.stdout.split('\0').filter((name) => name !== '' && !name.endsWith('/') && badPath(name) === null);

@@ -94,12 +94,17 @@ function gitEnvironment(): NodeJS.ProcessEnv {
   return { ...withoutLocalGitVars(process.env), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
 }
 
-function runProgram(program: string, cwd: string, args: string[], options: { input?: string }): Promise<GitResult> {
+function runProgram(
+  program: string,
+  cwd: string,
+  args: string[],
+  options: { input?: string; env?: NodeJS.ProcessEnv },
+): Promise<GitResult> {
   return new Promise((resolve, reject) => {
     const child = execFile(
       program,
       args,
-      { cwd, env: gitEnvironment(), maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' },
+      { cwd, env: { ...gitEnvironment(), ...options.env }, maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' },
       (error, stdout, stderr) => {
         if (error && typeof error.code === 'string') {
           reject(
@@ -116,6 +121,29 @@ function runProgram(program: string, cwd: string, args: string[], options: { inp
     );
     child.stdin?.on('error', () => {}); // git that ends before it has read its input says so by its exit code
     child.stdin?.end(options.input ?? '');
+  });
+}
+
+/**
+ * The settings whose keys match an extended regular expression, wherever git finds them, `git -c` included: for each its origin
+ * and `key\nvalue`, each with a NUL behind it.
+ */
+export async function gitSettings(cwd: string, keys: string): Promise<string> {
+  const given = Object.entries(process.env).filter(([name]) => /^GIT_CONFIG_(PARAMETERS|COUNT|KEY_\d+|VALUE_\d+)$/.test(name));
+  const args = ['config', '--null', '--show-origin', '--get-regexp', keys];
+  const { code, stdout, stderr } = await runProgram('git', cwd, args, { env: Object.fromEntries(given) });
+  // 1: there is none.
+  if (code > 1) throw new Failure(`git config failed in ${cwd}: ${stderr.trim() || `exit code ${code}`}`);
+  return stdout;
+}
+
+/** Runs git and returns the bytes that it printed. @throws {Failure} with git's own words when it fails. */
+export function gitBytes(cwd: string, args: string[]): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    execFile('git', args, { cwd, env: gitEnvironment(), maxBuffer: 2 ** 30, encoding: 'buffer' }, (error, stdout, stderr) => {
+      if (error) reject(new Failure(`git ${args.slice(0, 3).join(' ')} failed in ${cwd}: ${stderr.toString().trim() || error.message}`));
+      else resolve(stdout);
+    });
   });
 }
 

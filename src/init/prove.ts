@@ -1,7 +1,6 @@
 import net from 'node:net';
 import { judgeConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
-import type { Config } from '../config/schema.ts';
 import { expandShorthands } from '../config/shorthand.ts';
 import { parseSource } from '../config/source.ts';
 import type { Place } from '../git/worktrees.ts';
@@ -10,14 +9,17 @@ import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { planOf } from '../plan/gather.ts';
 import { proposeSlot } from '../slot.ts';
+import { type Closure, closureOf } from '../trust/closure.ts';
+import { worktreeTree } from '../trust/tree.ts';
 
 /** Judges a config's text as `check` does. @throws when it is wrong: it was generated here */
-export async function judged(text: string, name: string, root: string): Promise<Config> {
+export async function judged(text: string, name: string, root: string): Promise<Closure> {
   const read = parseSource(text, name);
   if ('problems' in read) throw new Error(`the proposed config is wrong:\n${read.problems.map(formatProblem).join('\n')}`);
-  const result = await judgeConfig(expandShorthands(read.source.value), [read.source], root);
+  const base = expandShorthands(read.source.value);
+  const result = await judgeConfig(base, [read.source], root);
   if ('problems' in result) throw new Error(`the proposed config is wrong:\n${result.problems.map(formatProblem).join('\n')}`);
-  return result.config;
+  return closureOf(result.config, base, worktreeTree(root));
 }
 
 /** What the first worktree would get, a line a resource; null beside a name: that cannot be said yet, and why. */
@@ -27,11 +29,11 @@ export interface Proof {
 }
 
 /** Plans a worktree by the config, as `up --dry-run` does. Reserves and makes nothing. */
-export async function planned(config: Config, place: Place, root: string): Promise<Proof> {
+export async function planned(closure: Closure, place: Place, root: string): Promise<Proof> {
   const { commonDir } = place.repository;
   const state = openStateDir();
-  const slot = proposeSlot({ state, commonDir, repository: readRepositoryId(commonDir) ?? '', branch: null, config });
-  const plan = await planOf(config, place, { path: root, branch: 'feature' }, { slug: 'feature', slot }, null);
+  const slot = proposeSlot({ state, commonDir, repository: readRepositoryId(commonDir) ?? '', branch: null, config: closure.config });
+  const plan = await planOf(closure, place, { path: root, branch: 'feature' }, { slug: 'feature', slot }, null);
   const lines: Proof['lines'] = [];
   for (const { name, spec, resolved } of plan.resources) {
     if (resolved instanceof Failure) {

@@ -22,6 +22,9 @@ const FORMATS: Record<string, { version: number; needs: string }> = {
   'coppice-kept': { version: 1, needs: '0.1.0' },
   'coppice-agent-file': { version: 1, needs: '0.1.0' },
   'coppice-main-redis': { version: 1, needs: '0.1.0' },
+  'coppice-approval': { version: 1, needs: '0.1.0' },
+  'coppice-first-approval': { version: 1, needs: '0.1.0' },
+  'coppice-held': { version: 1, needs: '0.1.0' },
 };
 
 /** The fields that open a file of `format`. */

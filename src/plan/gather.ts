@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
@@ -11,11 +10,12 @@ import { readPlainIfThere } from '../ledger/document.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
 import { Failure } from '../outcome.ts';
 import type { Slot } from '../slot.ts';
+import { type Closure, digestOfInputs } from '../trust/closure.ts';
 import { type Plan, type PlanInput, planSetUp, projectName } from './plan.ts';
 
 /** Reads everything that a plan is made from. */
 export async function gather(
-  config: Config,
+  closure: Closure,
   place: Place,
   root: string,
   files: FileTask[],
@@ -24,8 +24,8 @@ export async function gather(
   adminDir: string | null,
 ): Promise<PlanInput> {
   const { main, commonDir, bare } = place.repository;
-  const inputDigests = await digestInputs(config, root);
-  const templates = readTemplates(config, root);
+  const { config } = closure;
+  const templates = templatesOf(closure);
   const texts = [
     config.url ?? '',
     ...Object.values(config.env),
@@ -45,7 +45,7 @@ export async function gather(
     mainEnv: readMainEnv(config, main),
     files,
     templates,
-    inputDigests,
+    inputDigests: Object.fromEntries(Object.keys(closure.inputs).map((step) => [step, digestOfInputs(closure, step) ?? ''])),
     record,
     kept: adminDir === null ? {} : readKept(adminDir),
     handlebars: texts.some(isTemplate) ? await loadHandlebars() : null,
@@ -60,15 +60,15 @@ export async function gather(
 
 /** The plan of a worktree by its config and what is known of it, for verbs that only look. */
 export async function planOf(
-  config: Config,
+  closure: Closure,
   place: Place,
   worktree: { path: string; branch: string | null; adminDir?: string | null },
   names: { slug: string; slot: Slot },
   record: WorktreeRecord | null,
 ): Promise<Plan> {
-  const files = await fileTasks(config, place.repository, worktree.path);
+  const files = await fileTasks(closure, place.repository);
   const { path: root, branch, adminDir = null } = worktree;
-  return planSetUp(await gather(config, place, root, files, { ...names, branch }, record, adminDir));
+  return planSetUp(await gather(closure, place, root, files, { ...names, branch }, record, adminDir));
 }
 
 /** The main worktree's env files, the later over the earlier. */
@@ -77,34 +77,11 @@ export function readMainEnv(config: Config, main: string | null): Record<string,
   return Object.assign({}, ...config.envFiles.map((file) => readEnvText(readPlainIfThere(path.join(main, file)) ?? '')));
 }
 
-function readTemplates(config: Config, root: string): Record<string, string> {
+function templatesOf({ config, files }: Closure): Record<string, string> {
   const templates: Record<string, string> = {};
   for (const spec of Object.values(config.files ?? {})) {
     if (spec.action === 'template' && spec.template !== undefined)
-      templates[spec.template] = fs.readFileSync(path.join(root, spec.template), 'utf8');
+      templates[spec.template] = files.get(spec.template)?.toString('utf8') ?? '';
   }
   return templates;
-}
-
-async function digestInputs(config: Config, root: string): Promise<Record<string, string>> {
-  const digests: Record<string, string> = {};
-  for (const [name, spec] of Object.entries(config.steps)) {
-    if (!spec.inputs) continue;
-    const { glob } = await import('tinyglobby');
-    const hash = createHash('sha256');
-    const found = await glob(spec.inputs, {
-      cwd: root,
-      dot: true,
-      ignore: ['**/.git/**', '**/node_modules/**'],
-      followSymbolicLinks: false,
-      expandDirectories: true,
-    });
-    for (const file of found.sort())
-      hash
-        .update(`${file}\0`)
-        .update(fs.readFileSync(path.join(root, file)))
-        .update('\0');
-    digests[name] = hash.digest('base64url').slice(0, 22);
-  }
-  return digests;
 }

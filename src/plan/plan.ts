@@ -59,6 +59,8 @@ export interface PlannedStep {
   /** A digest of the command and of what it depends on: a step that succeeded with the same key is skipped. */
   key: string;
   done: boolean;
+  /** A digest of what its `inputs` held when they were approved; null when it names none. */
+  inputs: string | null;
   needs: string[];
   /** The resources that it fills, by itself or by what it needs: when one of them is made again, it runs again. */
   fills: string[];
@@ -201,7 +203,15 @@ function planSteps({ config, record, inputDigests }: PlanInput, order: Map<strin
     const before = record?.steps[name];
     const steps = (order.get(name) ?? []).map((step) => `step ${step}`);
     const needs = spec.needs ? ['copied', ...steps, ...spec.needs.map((need) => `resource ${need}`)] : [...EVERYTHING_BEFORE, ...steps];
-    return { name, spec, key, done: before?.state === 'ok' && before.key === key, needs, fills: fills(name) };
+    return {
+      name,
+      spec,
+      key,
+      done: before?.state === 'ok' && before.key === key,
+      needs,
+      inputs: inputDigests[name] ?? null,
+      fills: fills(name),
+    };
   });
 }
 

@@ -42,6 +42,11 @@ export function whose(there: Seen, meant: Meant, worktreeId: string, holdsNothin
   return there.comment === null && holdsNothing ? 'ours' : 'foreign';
 }
 
+/** Whether a `seed` names a file; else it is a command. */
+export function isSqlFile(seed: string): boolean {
+  return /^\S+\.sql$/.test(seed);
+}
+
 /** A database's own address, as its URL has it: with the password, which the ledger has not. */
 export function addressIn({ value }: ResolvedResource, engine: Engine): Address {
   const address = parseAddress(value ?? '', engine.port);

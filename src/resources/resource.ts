@@ -88,6 +88,11 @@ export interface ResourceEffects {
   release(name: string): void;
   /** Keeps a port for the main worktree: no worktree of any repository gets it from now on. */
   keepForMain(port: number): void;
+  /**
+   * A file of the branch that the config names, with the bytes that were approved, whatever stands in the worktree by now.
+   * @returns the path of a copy; null when the branch has no such file
+   */
+  approvedFile(name: string): string | null;
   /** A line for the user, about what takes long or is not as expected. */
   say(text: string): void;
 }

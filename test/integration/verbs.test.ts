@@ -226,7 +226,7 @@ test('what was judged right is judged again when it or an override changes, or w
   const { main, worktree } = await shop(world);
   const [runner = ''] = fs.readdirSync(path.join(main, '.git/coppice/runner'));
   const kept = path.join(main, '.git/coppice/runner', runner, 'config.json');
-  expect(JSON.parse(read(kept))).toMatchObject({ text: CONFIG, local: null });
+  expect(JSON.parse(read(kept))).toMatchObject({ texts: { branch: CONFIG, local: null } });
   const up = () => world.run(worktree, 'git', ['coppice', 'up']);
   const variables = async () => JSON.parse(await world.git(worktree, 'coppice', 'env', '--json'));
   expect((await up()).code).toBe(0);
@@ -240,7 +240,7 @@ test('what was judged right is judged again when it or an override changes, or w
   for (const damage of ['', '{"name":', `${read(kept)}x`]) {
     fs.writeFileSync(kept, damage);
     expect(await variables()).toMatchObject({ PORT: '24760', MORE: 'x' });
-    expect(JSON.parse(read(kept))).toMatchObject({ text: CONFIG });
+    expect(JSON.parse(read(kept))).toMatchObject({ texts: { branch: CONFIG } });
   }
 
   const byTemplate = 'files: { note.md: { template: note.hbs } }\n';

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Document, LineCounter, Node } from 'yaml';
 import { readIfThere } from '../../ledger/document.ts';
 import { errorMessage, Failure } from '../../outcome.ts';
+import { NAMES, OVERRIDES } from './names.ts';
 import { interpolate, type PortEntry } from './ports.ts';
 
 type Data = Record<string, unknown>;
@@ -31,10 +32,6 @@ export interface ComposeProject {
   /** What cannot be told apart for worktrees, each with its place. */
   warnings: string[];
 }
-
-/** What Compose looks for, in its order. */
-const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
-const OVERRIDES = ['compose.override.yml', 'compose.override.yaml', 'docker-compose.override.yml', 'docker-compose.override.yaml'];
 
 /** The files of a project, relative to the worktree. @param named by the config or by COMPOSE_FILE @throws {Failure} when there is none */
 export function findComposeFiles(worktree: string, named: readonly string[] | null): string[] {

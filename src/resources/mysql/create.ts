@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import { milliseconds } from '../../config/duration.ts';
-import { standing } from '../../files/inside.ts';
+
 import { claimOwner } from '../../ledger/claims.ts';
 import type { ProcessMark } from '../../ledger/process.ts';
 import { openStateDir } from '../../ledger/state-dir.ts';
@@ -9,7 +8,7 @@ import { Failure } from '../../outcome.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { runCommand } from '../../steps/run-command.ts';
 import { claimOn, type Origin } from '../address.ts';
-import { markOf, namesHolding, type Seen, whose } from '../database.ts';
+import { isSqlFile, markOf, namesHolding, type Seen, whose } from '../database.ts';
 import type { Created, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { type Access, appAccess, makerAccess } from './access.ts';
 import { findClients } from './clients.ts';
@@ -302,9 +301,10 @@ function began(mark: ProcessMark | null, made: Record<string, string>, effects: 
 async function seed(what: string, database: string, making: Making): Promise<void> {
   const { options, effects, app, made, name } = making;
   try {
-    if (/\.sql$/i.test(what)) {
-      if (standing(effects.worktreePath, what) !== 'file') throw new Failure('there is no such file in the worktree');
-      await loadFile(await transferTo(database, making), path.join(effects.worktreePath, what));
+    if (isSqlFile(what)) {
+      const file = effects.approvedFile(what);
+      if (file === null) throw new Failure('there is no such file in the worktree');
+      await loadFile(await transferTo(database, making), file);
       return;
     }
     const { variables, parts } = named(database, app.address, made, options, name);

@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { milliseconds } from '../../config/duration.ts';
-import { standing } from '../../files/inside.ts';
 import { errorCode, Failure } from '../../outcome.ts';
 import { tail } from '../../steps/log-tail.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
 import type { Address } from '../address.ts';
+import { isSqlFile } from '../database.ts';
 import type { ResourceEffects } from '../resource.ts';
 import { dumpAndLoad, runSqlFile } from './copy.ts';
 import type { PostgresOptions } from './postgres.ts';
@@ -177,9 +177,11 @@ async function createFrom(template: string, { server, temporary }: Making, bytes
 /** Sanitising, or first rows: a file of SQL, or a command that finds the database in the app's variables. */
 async function seed({ server, address, app, temporary, effects, variables }: Making, what: string): Promise<void> {
   const { worktreePath, signal, log } = effects;
-  if (/^\S+\.sql$/.test(what)) {
-    if (standing(worktreePath, what) !== 'file') throw new Failure(`\`seed: ${what}\` is not a file of this branch.`);
-    await runSqlFile(server, app.user === '' ? address : app, temporary, path.join(worktreePath, what), signal);
+  if (isSqlFile(what)) {
+    const file = effects.approvedFile(what);
+    if (file === null) throw new Failure(`\`seed: ${what}\` is not a file of this branch.`);
+    const run = { server, address: app.user === '' ? address : app, database: temporary, signal };
+    await runSqlFile(run, file, path.join(worktreePath, what));
     return;
   }
   fs.rmSync(log, { force: true });

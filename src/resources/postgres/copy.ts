@@ -95,20 +95,27 @@ function knowsTooMuch({ version }: Program, server: Server): boolean {
 const EDIT = '1,30{/^SET transaction_timeout = 0;$/d;}';
 const SED = { ...process.env, LC_ALL: 'C' };
 
-/** Runs a file of SQL in a database. @throws {Failure} with the last words of psql */
-export async function runSqlFile(server: Server, address: Address, database: string, file: string, signal: AbortSignal): Promise<void> {
+/**
+ * Runs a file of SQL in a database.
+ * @param stands where the file stands for those that it names in turn @throws {Failure} with the last words of psql
+ */
+export async function runSqlFile(
+  { server, address, database, signal }: { server: Server; address: Address; database: string; signal: AbortSignal },
+  file: string,
+  stands: string,
+): Promise<void> {
   const { command, args, env } = await findPsql(server, address, database);
   const input = fs.openSync(file, 'r');
   try {
     const child = spawn(command, [...args, ...ALIVE, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
       env,
-      cwd: path.dirname(file),
+      cwd: path.dirname(stands),
       stdio: [input, 'ignore', 'pipe'],
       signal,
     });
     const why = await ended(child, 'psql');
     if (signal.aborted) throw new Failure('interrupted');
-    if (why !== null) throw new Failure(`${path.basename(file)}: ${why}`);
+    if (why !== null) throw new Failure(`${path.basename(stands)}: ${why}`);
   } finally {
     fs.closeSync(input);
   }

@@ -1,0 +1,92 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { listFolder, readDocument, replaceDocument } from '../ledger/document.ts';
+import type { StateDir } from '../ledger/state-dir.ts';
+import { errorCode } from '../outcome.ts';
+import type { Content } from './closure.ts';
+
+const FORMAT = 'coppice-approval';
+const FIRST_FORMAT = 'coppice-first-approval';
+
+/** What somebody approved on this machine, for one repository. */
+export interface Approval {
+  digest: string;
+  /** ISO 8601. */
+  at: string;
+  /** Who or what approved it: `install`, `init`, `up`, `trust`, or a ref that has the same. */
+  by: string;
+  content: Content;
+  /** The texts of the files that it names, by path, for a later comparison; those that are long or no text are left out. */
+  texts: Record<string, string>;
+}
+
+/** What was there when something of the repository was approved for the first time. */
+export interface FirstApproval {
+  /** The URLs of the remotes, by name. */
+  remotes: Record<string, string>;
+}
+
+/** The approvals of a repository on this machine: files that only this user can write, outside everything that a branch carries. */
+export interface Approvals {
+  /** Why none of them counts; null when they do. */
+  refused: string | null;
+  has(digest: string): boolean;
+  /** The newest one; null when there is none. */
+  last(): Approval | null;
+  first(): FirstApproval | null;
+  add(approval: Approval): void;
+  /** Writes down what is known of the remotes: at the first approval, or when a person says so. */
+  know(first: FirstApproval): void;
+}
+
+export function openApprovals(state: StateDir, repository: string): Approvals {
+  const folder = path.join(state.repos, repository, 'approvals');
+  const fileOf = (digest: string) => path.join(folder, digest.replace('sha256:', ''));
+  const refused = whyNot(state, folder);
+  const read = (name: string): Approval | null => {
+    const file = path.join(folder, name);
+    if (refused !== null || !isOurs(file, 0o077)) return null;
+    return readDocument(file, FORMAT) as Approval | null;
+  };
+  const prepare = () => fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return {
+    refused,
+    has: (digest) => /^sha256:[0-9a-f]{64}$/.test(digest) && read(path.basename(fileOf(digest)))?.digest === digest,
+    last() {
+      const all = listFolder(folder).flatMap((name) => (/^[0-9a-f]{64}$/.test(name) ? (read(name) ?? []) : []));
+      return all.sort((one, other) => (one.at < other.at ? 1 : -1))[0] ?? null;
+    },
+    first() {
+      const file = path.join(folder, 'first');
+      if (refused !== null || !isOurs(file, 0o077)) return null;
+      return readDocument(file, FIRST_FORMAT) as FirstApproval | null;
+    },
+    add(approval) {
+      prepare();
+      replaceDocument(fileOf(approval.digest), FORMAT, { ...approval });
+    },
+    know(first) {
+      prepare();
+      replaceDocument(path.join(folder, 'first'), FIRST_FORMAT, { ...first });
+    },
+  };
+}
+
+/** Whoever else can write there could approve in this user's name. */
+function whyNot(state: StateDir, folder: string): string | null {
+  const refused = [state.root, state.repos, path.dirname(folder)].find((above) => !isOurs(above, 0o022, fs.statSync));
+  const wrong = refused ?? (isOurs(folder, 0o077) ? null : folder);
+  if (wrong === null || !fs.existsSync(wrong)) return null;
+  return `what was approved does not count, because ${wrong} is not this user's alone: it should belong to you, with the mode 700`;
+}
+
+/** Whether a file or folder, and no link to one, is this user's, and the others (permission bits) have no right to it. */
+function isOurs(name: string, others: number, look: (name: string) => fs.Stats = fs.lstatSync): boolean {
+  try {
+    const stat = look(name);
+    return !stat.isSymbolicLink() && stat.uid === process.geteuid?.() && (stat.mode & others) === 0;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,128 @@
+import path from 'node:path';
+import { git } from '../git/git.ts';
+import type { Place, Worktree } from '../git/worktrees.ts';
+import { readDocument, replaceDocument } from '../ledger/document.ts';
+import { knowRepository, readRepositoryId } from '../ledger/repositories.ts';
+import { openStateDir } from '../ledger/state-dir.ts';
+import { Failure } from '../outcome.ts';
+import { type Approvals, openApprovals } from './approvals.ts';
+import type { Closure } from './closure.ts';
+import { evidenceOfOutside, knownRemotes } from './outside.ts';
+import type { Settings } from './settings.ts';
+
+/** Texts longer than this are not kept for a later comparison. */
+const LONGEST_TEXT = 64 * 1024;
+
+/** Why nothing of a branch runs; each is a part of a sentence. */
+export interface Untrusted {
+  /** Nobody approved what it asks for, or what was approved does not count. */
+  content: string | null;
+  /** It holds somebody else's work. */
+  outside: string | null;
+}
+
+/** A worktree that is judged before anything of its branch is carried out. */
+export interface Judged {
+  closure: Closure;
+  place: Place;
+  worktree: Pick<Worktree, 'path' | 'branch' | 'adminDir' | 'id'>;
+  settings: Settings;
+  /** Whether it was never set up: later, its branches are its user's own doing. */
+  isNew: boolean;
+}
+
+/** Whether what a branch asks for may be carried out on this machine. @returns null when it may */
+export async function judge({ closure, place, worktree, settings, isNew }: Judged): Promise<Untrusted | null> {
+  const approvals = approvalsOf(place.repository.commonDir);
+  const content = await judgeContent(closure, place, settings, approvals);
+  const outside = isNew && !settings.outsideAllowed ? await judgeOrigin(place, worktree, settings, approvals) : null;
+  return content === null && outside === null ? null : { content, outside };
+}
+
+/** The approvals of a repository; null when the ledger does not know it. */
+export function approvalsOf(commonDir: string): Approvals | null {
+  const id = readRepositoryId(commonDir);
+  return id === null ? null : openApprovals(openStateDir(), id);
+}
+
+async function judgeContent(closure: Closure, place: Place, settings: Settings, approvals: Approvals | null): Promise<string | null> {
+  if (settings.trust === 'all' || approvals?.has(closure.digest)) return null;
+  if (approvals?.refused) return approvals.refused;
+  const first = approvals?.first() ?? null;
+  if (approvals === null || first === null) return 'nothing of this repository was approved on this machine yet';
+  if (settings.trust === 'ask') {
+    const ref = await defaultBranchWith(closure, place.repository.commonDir, knownRemotes(settings, first));
+    if (ref !== null) {
+      approvals.add(approvalBy(ref, closure));
+      return null;
+    }
+  }
+  return 'what it asks for was not approved on this machine';
+}
+
+/** The remote's default branch that asks for just the same: what was merged was looked at. */
+async function defaultBranchWith(closure: Closure, commonDir: string, remotes: string[]): Promise<string | null> {
+  const { closureOfCommit } = await import('./commit.ts');
+  for (const remote of remotes) {
+    const head = await git(commonDir, ['symbolic-ref', '--quiet', `refs/remotes/${remote}/HEAD`]);
+    const ref = head.stdout.trim();
+    if (head.code !== 0 || (await git(commonDir, ['rev-parse', '--quiet', '--verify', `${ref}^{commit}`])).code !== 0) continue;
+    if ((await closureOfCommit(commonDir, ref))?.digest === closure.digest) return ref.replace('refs/remotes/', '');
+  }
+  return null;
+}
+
+async function judgeOrigin(
+  place: Place,
+  worktree: Judged['worktree'],
+  settings: Settings,
+  approvals: Approvals | null,
+): Promise<string | null> {
+  const { adminDir } = worktree;
+  if (adminDir === null) return null;
+  const held = readHeld(adminDir);
+  if (held !== null) return held.accepted ? null : held.reason;
+  const first = approvals?.first() ?? null;
+  if (first === null) return null;
+  return evidenceOfOutside({ place, worktree, settings, first });
+}
+
+/** Approves what a branch asks for. The first approval also writes down which remotes there are. */
+export function approve(closure: Closure | null, place: Place, settings: Settings, by: string): void {
+  const state = openStateDir();
+  const approvals = openApprovals(state, knowRepository(state, place.repository.commonDir));
+  if (approvals.refused !== null) throw new Failure(`${approvals.refused}. Nothing was approved.`);
+  if (approvals.first() === null) approvals.know({ remotes: settings.remotes });
+  if (closure !== null) approvals.add(approvalBy(by, closure));
+}
+
+function approvalBy(by: string, { digest, content, files }: Closure) {
+  const texts = [...files].flatMap(([name, bytes]) => {
+    const text = bytes.length > LONGEST_TEXT ? null : textOf(bytes);
+    return text === null ? [] : [[name, text]];
+  });
+  return { digest, at: new Date().toISOString(), by, content, texts: Object.fromEntries(texts) as Record<string, string> };
+}
+
+/** Bytes as text; null when they are none. */
+export function textOf(bytes: Buffer): string | null {
+  const text = bytes.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(bytes) && !text.includes('\0') ? text : null;
+}
+
+const HELD = 'coppice-held';
+
+/** What is kept in a worktree's admin directory of where it comes from, because git forgets some of it. */
+interface Held {
+  reason: string;
+  /** A person has said that it may be set up all the same. */
+  accepted: boolean;
+}
+
+function readHeld(adminDir: string): Held | null {
+  return readDocument(path.join(adminDir, HELD), HELD) as Held | null;
+}
+
+export function writeHeld(adminDir: string, held: Held): void {
+  replaceDocument(path.join(adminDir, HELD), HELD, { ...held });
+}

@@ -1,0 +1,69 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { gitSettings } from '../git/git.ts';
+import type { Place } from '../git/worktrees.ts';
+import { errorCode } from '../outcome.ts';
+
+/** What git's config says that a set-up goes by. */
+export interface Settings {
+  /** `coppice.trust`: `strict` asks for everything that nobody approved by hand, `all` for nothing. */
+  trust: 'ask' | 'strict' | 'all';
+  /** `coppice.outside` is `allow`. */
+  outsideAllowed: boolean;
+  /** `coppice.background` is true. */
+  background: boolean;
+  /** The URLs of the remotes, by name. */
+  remotes: Record<string, string>;
+  /** `branch.<name>.remote` and `.merge`, by branch. */
+  branches: Record<string, { remote?: string; merge?: string }>;
+}
+
+const KEYS = '^(coppice\\.(trust|outside|background)|remote\\..*\\.url|branch\\..*\\.(remote|merge))$';
+
+/** Asks git, once. Our own settings count only from files that no branch carries: `include.path` may name one that does. */
+export async function readSettings({ repository, worktree }: Place): Promise<Settings> {
+  const cwd = worktree?.path ?? repository.commonDir;
+  const settings: Settings = { trust: 'ask', outsideAllowed: false, background: false, remotes: {}, branches: {} };
+  const fields = (await gitSettings(cwd, KEYS)).split('\0');
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const [origin = '', entry = ''] = fields.slice(index);
+    const at = entry.indexOf('\n');
+    const [key, value] = at < 0 ? [entry, 'true'] : [entry.slice(0, at), entry.slice(at + 1)];
+    if (!key.startsWith('coppice.')) note(settings, key, value);
+    else if (!isCarried(origin, cwd, repository)) own(settings, key, value);
+  }
+  return settings;
+}
+
+function own(settings: Settings, key: string, value: string): void {
+  if (key === 'coppice.trust') settings.trust = value === 'all' ? 'all' : value === 'ask' ? 'ask' : 'strict';
+  else if (key === 'coppice.outside') settings.outsideAllowed = value === 'allow';
+  else settings.background = /^(true|yes|on|1)$/i.test(value);
+}
+
+/** git writes the sections of a key in lower case, and leaves a subsection as it is. */
+function note(settings: Settings, key: string, value: string): void {
+  const name = key.slice(key.indexOf('.') + 1, key.lastIndexOf('.'));
+  const what = key.slice(key.lastIndexOf('.') + 1);
+  if (key.startsWith('remote.')) settings.remotes[name] = [settings.remotes[name], value].filter((url) => url !== undefined).join('\n');
+  else settings.branches[name] = { ...settings.branches[name], [what]: value };
+}
+
+/** Whether a setting stands in a file of a worktree. @param origin as git prints it: `file:<path>`, `command line:` */
+function isCarried(origin: string, cwd: string, { commonDir, main, linked }: Place['repository']): boolean {
+  if (origin.startsWith('command line:')) return false;
+  if (!origin.startsWith('file:')) return true;
+  const file = realPath(path.resolve(cwd, origin.slice('file:'.length)));
+  const isIn = (folder: string) => file.startsWith(`${folder}${path.sep}`);
+  if (isIn(commonDir)) return false;
+  return [main, ...linked.map((worktree) => worktree.path)].some((root) => root !== null && isIn(realPath(root)));
+}
+
+function realPath(file: string): string {
+  try {
+    return fs.realpathSync(file);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return file;
+    throw error;
+  }
+}
