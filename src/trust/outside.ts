@@ -18,7 +18,7 @@ export interface Origin {
  * work never waits. Null when nothing does.
  */
 export async function evidenceOfOutside(origin: Origin): Promise<string | null> {
-  return byBranchConfig(origin) ?? (await byReflog(origin)) ?? (await byFetchHead(origin)) ?? (await byRemotes(origin));
+  return byBranchConfig(origin) ?? (await byReflog(origin)) ?? (await byRemotes(origin)) ?? (await byFetchHead(origin));
 }
 
 /** The remotes that this machine knows: those of the first approval with the same URLs, and `origin` where there was none then. */
@@ -45,7 +45,7 @@ async function byReflog(origin: Origin): Promise<string | null> {
 /** Whether a branch began as something that was fetched, in words. */
 async function wasFetched(commonDir: string, branch: string): Promise<string | null> {
   const began = await firstMessage(commonDir, branch);
-  if (began.startsWith('fetch')) return `its branch was made by \`git ${began.replace(/: storing head$/, '')}\``;
+  if (began.startsWith('fetch')) return `its branch was made by \`git ${began.replace(/: storing \w+$/, '')}\``;
   return began === 'branch: Created from FETCH_HEAD' ? 'its branch was made from FETCH_HEAD' : null;
 }
 

@@ -1,0 +1,312 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { heldClaims, records } from '../fixtures/ledger.ts';
+import { CONFIG, makeYard, type Yard } from '../fixtures/trust.ts';
+import { CLI, read, writeFiles } from '../fixtures/world.ts';
+
+/** A branch that is not trusted changes nothing on this machine. */
+async function expectUntouched({ main, world, canary, secret }: Yard, folder: string): Promise<void> {
+  expect(fs.existsSync(canary)).toBe(false);
+  expect(records(world)).toEqual([]);
+  expect([...heldClaims(world)]).toEqual([]);
+  const tracked = (await world.git(folder, 'ls-files', '-z')).split('\0');
+  const written = fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => {
+    const stat = fs.lstatSync(path.join(folder, name));
+    return !stat.isDirectory() && name !== '.git' && !tracked.includes(name);
+  });
+  expect(written).toEqual([]);
+  expect(await world.git(main, 'status', '--porcelain')).toBe('');
+  expect(fs.readdirSync(path.join(main, '.git/coppice')).filter((name) => name === 'logs')).toEqual([]);
+  expect(await grep(folder, secret)).toBe('');
+}
+
+async function grep(folder: string, text: string): Promise<string> {
+  const found = fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => {
+    const file = path.join(folder, name);
+    return fs.lstatSync(file).isFile() && read(file).includes(text);
+  });
+  return found.join('\n');
+}
+
+const touch = (yard: Yard) => `touch ${yard.canary}`;
+const EDITS: Record<string, (yard: Yard) => Record<string, string | null>> = {
+  'a step': (yard) => ({ 'worktree.config.yaml': CONFIG.replace('sh scripts/setup.sh,', `"${touch(yard)}",`) }),
+  'a new step': (yard) => ({ 'worktree.config.yaml': CONFIG.replace('teardown:', `  more: ${touch(yard)}\nteardown:`) }),
+  'the environment of a step': () => ({
+    'worktree.config.yaml': CONFIG.replace('inputs:', 'env: { NODE_OPTIONS: --require=./evil.js }, inputs:'),
+  }),
+  'a script under inputs': (yard) => ({ 'scripts/setup.sh': `${touch(yard)}\n` }),
+  'a template': () => ({ 'note.hbs': '{{main.env.SECRET}}\n' }),
+  'a computed variable': () => ({
+    'worktree.config.yaml': CONFIG.replace('http://localhost:{{PORT}}', 'https://evil.test/?{{main.env.SECRET}}'),
+  }),
+  'a command that destroys': (yard) => ({
+    'worktree.config.yaml': CONFIG.replace('env:', `  X: { type: command, create: echo x, destroy: ${touch(yard)} }\nenv:`),
+  }),
+  teardown: (yard) => ({ 'worktree.config.yaml': CONFIG.replace('echo bye', touch(yard)) }),
+  "a database's source": () => ({ 'worktree.config.yaml': CONFIG.replace('from: dev.db', 'from: other.db') }),
+  'an output path': () => ({ 'worktree.config.yaml': CONFIG.replace('note.md: {', '.github/note.md: {') }),
+  'a copied secret': () => ({ 'worktree.config.yaml': CONFIG.replace('files:', 'files:\n  master.key: copy') }),
+  '.worktreeinclude': () => ({ '.worktreeinclude': '*.key\n' }),
+  'another name for the config': (yard) => ({
+    'worktree.config.yaml': null,
+    'worktree.config.json': JSON.stringify({ steps: { a: { run: touch(yard) } } }),
+  }),
+};
+
+describe('a branch that asks for something else than what was approved is added, and nothing of it happens', () => {
+  test.each(Object.entries(EDITS))('%s', async (_, changes) => {
+    const yard = await makeYard();
+    await yard.branch('edit', changes(yard));
+    const added = await yard.add('edit');
+    expect([added.code, added.said]).toEqual([0, expect.stringContaining('it is not trusted')]);
+    expect(added.said.split('\n').filter((line) => !/Preparing|HEAD is now/.test(line))).toHaveLength(4);
+    expect(await yard.state('edit')).toBe('untrusted');
+    for (const args of [['up'], ['run', 'touch', yard.canary]])
+      expect([args, (await yard.world.coppice(added.path, ...args)).code]).toEqual([args, 3]);
+    await expectUntouched(yard, added.path);
+    await yard.world.git(yard.main, 'worktree', 'remove', added.path);
+    expect((await yard.world.coppice(yard.main, 'gc')).code).toBe(0);
+    expect(fs.existsSync(yard.canary)).toBe(false);
+  });
+
+  test('no verb does what it asks for', async () => {
+    const yard = await makeYard();
+    await yard.branch('edit', {
+      'worktree.config.yaml': CONFIG.replace('echo bye', touch(yard)).replace('localhost:{{PORT}}', 'evil.test/?{{main.env.SECRET}}'),
+    });
+    const { path: folder } = await yard.add('edit');
+    const codes = { up: 3, 'up --quiet': 3, 'up --dry-run': 0, env: 3, trust: 3, down: 0, check: 0, doctor: null, 'watch --once': null };
+    for (const [verb, code] of Object.entries(codes)) {
+      const said = await yard.world.coppice(folder, ...verb.split(' '));
+      if (code !== null) expect([verb, said.code]).toEqual([verb, code]);
+    }
+    await expectUntouched(yard, folder);
+  });
+
+  test('a symbolic link as the config, as a template, as .worktreeinclude or as a script', async () => {
+    const yard = await makeYard();
+    const outside = path.join(yard.world.root, 'outside');
+    writeFiles(outside, { 'config.yaml': `steps: { a: ${touch(yard)} }\n`, file: `${touch(yard)}\n` });
+    for (const [name, target] of [
+      ['worktree.config.yaml', 'config.yaml'],
+      ['note.hbs', 'file'],
+      ['.worktreeinclude', 'file'],
+      ['scripts/setup.sh', 'file'],
+    ] as const) {
+      const branch = name.replaceAll('/', '-').replace(/^\./, '');
+      await yard.world.git(yard.main, 'checkout', '-q', '-b', branch);
+      fs.rmSync(path.join(yard.main, name), { force: true });
+      fs.symlinkSync(path.join(outside, target), path.join(yard.main, name));
+      await yard.world.git(yard.main, 'add', '-A');
+      await yard.world.git(yard.main, 'commit', '-qm', branch);
+      await yard.world.git(yard.main, 'checkout', '-q', 'main');
+      const added = await yard.add(branch);
+      // What is wrong for anybody fails; what could be approved waits.
+      expect([name, added.code]).toEqual([name, expect.toBeOneOf([0, 1])]);
+      expect(fs.existsSync(yard.canary)).toBe(false);
+      expect(records(yard.world)).toEqual([]);
+      expect(await grep(added.path, yard.secret)).toBe('');
+    }
+  });
+});
+
+describe('what was approved runs without a question', () => {
+  test('in 20 worktrees, whose branches change anything else', async () => {
+    const yard = await makeYard();
+    const names = Array.from({ length: 20 }, (_, index) => `b${index}`);
+    for (const name of names) await yard.world.git(yard.main, 'branch', name);
+    const added: Awaited<ReturnType<Yard['add']>>[] = [];
+    for (const name of names) added.push(await yard.add(name));
+    expect(added.map(({ code, said }) => [code, said.includes('trust')])).toEqual(names.map(() => [0, false]));
+    writeFiles(added[0]?.path ?? '', { 'README.md': 'two\n' });
+    expect((await yard.world.coppice(added[0]?.path ?? '', 'up')).code).toBe(0);
+  }, 60_000);
+
+  test('with other comments, another order of options, and long forms for short ones', async () => {
+    const yard = await makeYard();
+    const same = CONFIG.replace('PORT: 26000', '# ours\n  PORT:   { base: 26000, type: port }').replace(
+      '{ run: sh scripts/setup.sh, inputs: [scripts/setup.sh] }',
+      "\n    inputs: [ 'scripts/setup.sh' ]\n    run: 'sh scripts/setup.sh'",
+    );
+    await yard.branch('same', { 'worktree.config.yaml': same });
+    const added = await yard.add('same');
+    expect([added.code, await yard.state('same')]).toEqual([0, 'ready']);
+  });
+
+  test('the digest is the same in two clones, at other paths and for other users', async () => {
+    const yard = await makeYard();
+    const other = path.join(yard.world.root, 'deep er/clone');
+    await yard.world.git(yard.world.root, 'clone', '-q', yard.main, other);
+    const digest = async (folder: string, env: NodeJS.ProcessEnv = {}) => {
+      const shown = await yard.world.run(folder, process.execPath, [CLI, 'trust'], { env });
+      return /sha256:[0-9a-f]{64}/.exec(shown.stderr)?.[0];
+    };
+    const stranger = {
+      HOME: path.join(yard.world.root, 'other-home'),
+      USER: 'other',
+      COPPICE_STATE_DIR: path.join(yard.world.root, 'other'),
+    };
+    const digests = [await digest(yard.main), await digest(other), await digest(other, stranger)];
+    expect(digests[0]).toMatch(/^sha256:/);
+    expect(new Set(digests).size).toBe(1);
+  });
+
+  test("one person's own override is not part of it", async () => {
+    const yard = await makeYard();
+    writeFiles(yard.main, { 'worktree.config.local.yaml': 'env: { MORE: "1" }\n' });
+    await yard.world.git(yard.main, 'branch', 'a');
+    expect((await yard.add('a')).code).toBe(0);
+    expect(await yard.state('a')).toBe('ready');
+  });
+});
+
+describe('approving', () => {
+  const changed = CONFIG.replace('echo bye', 'echo goodbye');
+
+  test('trust --digest approves just that, for every worktree of the repository', async () => {
+    const yard = await makeYard();
+    await yard.branch('edit', { 'worktree.config.yaml': changed });
+    const { path: folder, said } = await yard.add('edit');
+    const [digest = ''] = /sha256:[0-9a-f]{64}/.exec(said) ?? [];
+    const wrong = await yard.world.coppice(folder, 'trust', '--digest', `sha256:${'0'.repeat(64)}`);
+    expect([wrong.code, await yard.state('edit')]).toEqual([3, 'untrusted']);
+    expect((await yard.world.coppice(folder, 'trust', '--digest', digest)).code).toBe(0);
+    expect((await yard.world.coppice(folder, 'up')).code).toBe(0);
+    expect(await yard.state('edit')).toBe('ready');
+    await yard.add('again', '-b', 'again', 'edit');
+    expect(await yard.state('again')).toBe('ready');
+  });
+
+  test('what is on the default branch of a remote that was known is approved, unless the user is strict', async () => {
+    const yard = await makeYard();
+    const { world, main } = yard;
+    const origin = path.join(world.root, 'origin.git');
+    await world.git(main, 'clone', '-q', '--bare', main, origin);
+    const clone = path.join(world.root, 'clone');
+    await world.git(world.root, 'clone', '-q', origin, clone);
+    await world.coppice(clone, 'install');
+    // A colleague merges.
+    writeFiles(main, { 'worktree.config.yaml': changed });
+    await world.git(main, 'commit', '-qam', 'merged');
+    await world.git(main, 'push', '-q', origin, 'main');
+    await world.git(clone, 'fetch', '-q');
+    await world.git(clone, 'config', 'coppice.trust', 'strict');
+    const strict = await world.run(clone, 'git', ['worktree', 'add', '../s', 'origin/main']);
+    expect([strict.code, strict.stderr]).toEqual([0, expect.stringContaining('not trusted')]);
+    await world.git(clone, 'config', '--unset', 'coppice.trust');
+    await world.git(clone, 'worktree', 'add', '../m', 'origin/main');
+    expect(fs.existsSync(path.join(world.root, 'm/ran.log'))).toBe(true);
+    // Not what is only on another branch, and not where the default branch is unknown.
+    writeFiles(main, { 'worktree.config.yaml': changed.replace('goodbye', 'never') });
+    await world.git(main, 'commit', '-qam', 'not merged');
+    await world.git(main, 'push', '-q', origin, 'main:feature');
+    await world.git(clone, 'fetch', '-q');
+    await world.git(clone, 'worktree', 'add', '../f', 'origin/feature');
+    expect(fs.existsSync(path.join(world.root, 'f/ran.log'))).toBe(false);
+    await world.git(main, 'push', '-q', origin, 'main');
+    await world.git(clone, 'fetch', '-q');
+    await world.git(clone, 'remote', 'set-head', 'origin', '--delete');
+    await world.git(clone, 'worktree', 'add', '../u', 'origin/main');
+    expect(fs.existsSync(path.join(world.root, 'u/ran.log'))).toBe(false);
+  });
+
+  test('CI variables approve nothing, and a setting counts only from where no branch can write', async () => {
+    const yard = await makeYard();
+    const { world, main } = yard;
+    await yard.branch('edit', {
+      'worktree.config.yaml': CONFIG.replace('echo bye', 'echo x'),
+      '.gitconfig': '[coppice]\n\ttrust = all\n\toutside = allow\n',
+    });
+    await world.git(main, 'config', 'include.path', '../.gitconfig');
+    fs.copyFileSync(path.join(main, '.gitignore'), path.join(world.root, 'keep'));
+    const add = async (name: string, env: NodeJS.ProcessEnv, ...options: string[]) =>
+      (await world.run(main, 'git', [...options, 'worktree', 'add', path.join(world.root, name), '-b', name, 'edit'], { env })).stderr;
+    // The branch's own file stands in the main worktree.
+    writeFiles(main, { '.gitconfig': '[coppice]\n\ttrust = all\n' });
+    expect(await add('a', { CI: 'true', GITHUB_ACTIONS: 'true' })).toContain('not trusted');
+    expect(await world.git(main, 'config', 'coppice.trust')).toBe('all\n');
+    fs.rmSync(path.join(main, '.gitconfig'));
+    expect(await add('b', {}, '-c', 'coppice.trust=all')).toContain('ready');
+  });
+
+  test.each([
+    ['a mode that lets others write', (file: string) => fs.chmodSync(file, 0o620)],
+    ['a mode that lets others read', (file: string) => fs.chmodSync(file, 0o644)],
+    ['another owner', (file: string) => fs.chownSync(file, 65_534, 65_534)],
+    [
+      'a link instead of it',
+      (file: string) => {
+        fs.renameSync(file, `${file}.moved`);
+        fs.symlinkSync(`${file}.moved`, file);
+      },
+    ],
+    [
+      'another digest inside',
+      (file: string) => fs.writeFileSync(file, read(file).replace(/sha256:[0-9a-f]{4}/, 'sha256:0000'), { mode: 0o600 }),
+    ],
+    ['a folder that others can enter', (file: string) => fs.chmodSync(path.dirname(file), 0o755)],
+    ['a state folder that others can write', (file: string) => fs.chmodSync(path.resolve(file, '../../../..'), 0o777)],
+  ])('an approval with %s counts for nothing', async (what, damage) => {
+    // Only root gives a file to somebody else.
+    if (what === 'another owner' && process.getuid?.() !== 0) return;
+    const yard = await makeYard();
+    const repos = path.join(yard.world.state, 'repos');
+    const approvals = path.join(repos, fs.readdirSync(repos)[0] ?? '', 'approvals');
+    const [name = ''] = fs.readdirSync(approvals).filter((entry) => entry !== 'first');
+    expect(fs.statSync(path.join(approvals, name)).mode & 0o777).toBe(0o600);
+    damage(path.join(approvals, name));
+    await yard.world.git(yard.main, 'branch', 'a');
+    expect(await yard.add('a')).toMatchObject({ code: 0, said: expect.stringContaining('not trusted') });
+    await expectUntouched(yard, path.join(yard.world.root, 'a'));
+  });
+
+  test('a branch cannot approve itself', async () => {
+    const yard = await makeYard();
+    const { state, main, world } = yard;
+    const repos = path.join(world.state, 'repos');
+    const approvals = fs.readdirSync(path.join(repos, fs.readdirSync(repos)[0] ?? '', 'approvals'));
+    const forged = Object.fromEntries(
+      approvals.map((name) => [`.local/state/coppice/repos/x/approvals/${name}`, '{}']).concat([['.coppice/approvals/all', '{}']]),
+    );
+    await yard.branch('edit', { ...forged, 'worktree.config.yaml': changed });
+    await yard.add('edit');
+    expect(await state('edit')).toBe('untrusted');
+    // Nor a folder that says it is a worktree of an approved repository.
+    const forgery = path.join(world.root, 'forgery');
+    writeFiles(forgery, { '.git': `gitdir: ${main}/.git/worktrees/edit\n`, 'worktree.config.yaml': `steps: { a: ${touch(yard)} }\n` });
+    expect((await world.coppice(forgery, 'up')).code).not.toBe(0);
+    const ownGit = path.join(world.root, 'own-git');
+    await world.git(world.root, 'init', '-q', ownGit);
+    writeFiles(ownGit, { 'worktree.config.yaml': `steps: { a: ${touch(yard)} }\n` });
+    await world.git(ownGit, 'add', '-A');
+    await world.git(ownGit, 'commit', '-qm', 'a');
+    fs.cpSync(path.join(main, '.git/coppice'), path.join(ownGit, '.git/coppice'), { recursive: true });
+    fs.cpSync(path.join(main, '.git/hooks'), path.join(ownGit, '.git/hooks'), { recursive: true });
+    const copied = await world.run(ownGit, 'git', ['worktree', 'add', '../copied']);
+    expect([copied.code, copied.stderr]).toEqual([0, expect.stringContaining('not trusted')]);
+    expect(fs.existsSync(yard.canary)).toBe(false);
+  });
+});
+
+describe('what was approved is what runs', () => {
+  test('a script that changes after it was looked at does not run', async () => {
+    const yard = await makeYard(CONFIG.replace('steps:', `steps:\n  first: { run: "echo 'touch $CANARY' > scripts/setup.sh", needs: [] }`));
+    await yard.world.git(yard.main, 'branch', 'a');
+    const added = await yard.add('a');
+    expect([added.code, added.said]).toEqual([1, expect.stringContaining('its `inputs` changed since they were looked at')]);
+    expect(fs.existsSync(path.join(added.path, 'ran.log'))).toBe(false);
+  });
+
+  test('down and gc carry out what was recorded, whatever the branch says by then', async () => {
+    const yard = await makeYard(CONFIG.replace('echo bye', 'echo "$APP_URL" > ../bye.log'));
+    await yard.world.git(yard.main, 'branch', 'a');
+    const { path: folder } = await yard.add('a');
+    writeFiles(folder, { 'worktree.config.yaml': CONFIG.replace('echo bye', touch(yard)).replace('localhost', 'elsewhere') });
+    expect((await yard.world.coppice(folder, 'up')).code).toBe(3);
+    expect((await yard.world.coppice(folder, 'down')).code).toBe(0);
+    expect(read(yard.world.root, 'bye.log')).toBe('http://localhost:26010\n');
+    expect(fs.existsSync(yard.canary)).toBe(false);
+  });
+});
