@@ -5,7 +5,6 @@ import { removeExcludes } from '../files/exclude.ts';
 import { git } from '../git/git.ts';
 import { addAlias, removeAlias } from '../git/install/alias.ts';
 import { addConfigHook, removeConfigHook } from '../git/install/config-hook.ts';
-import { huskyFolder } from '../git/install/husky.ts';
 import { installLauncher, removeLauncher } from '../git/install/launcher.ts';
 import type { HookPlace } from '../git/install/manager.ts';
 import { describeHooks, distribution, MANAGERS, managerOf } from '../git/install/managers.ts';
@@ -94,7 +93,7 @@ async function undoAgents(place: Place, names: string[] | null, report: Reporter
 
 async function put({ repository }: Place, hookPlace: HookPlace, report: Reporter): Promise<number> {
   const { commonDir } = repository;
-  const launcher = installLauncher(commonDir, distribution(), process.execPath, huskyFolder(hookPlace));
+  const launcher = installLauncher(commonDir, distribution(), process.execPath);
   const alias = await addAlias(commonDir);
   const manager = managerOf(hookPlace);
   const { wrote, commit, todo } = manager.install(hookPlace);

@@ -1,5 +1,7 @@
+import path from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { findPlace, type Worktree } from '../git/worktrees.ts';
+import { giveHuskyRunner, huskyFolderOf } from '../git/install/husky-runner.ts';
+import { findPlace, type Place, type Worktree } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
@@ -39,12 +41,14 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
   if (options.step !== undefined && !(options.step in config.steps))
     throw new Failure(`There is no step \`${options.step}\`. Steps: ${Object.keys(config.steps).join(', ') || 'none'}.`, 2);
   if (options.dryRun) return dryRun(closure, target, report);
-  const judged = judgedTarget(closure, target, await readSettings(target.place));
+  const settings = await readSettings(target.place);
+  const judged = judgedTarget(closure, target, settings);
   const untrusted = await judgeAndKeep(judged);
   if (untrusted !== null && !(await (await import('./trust.ts')).askAboutUp(judged, untrusted, report))) {
     speak();
     return 3;
   }
+  giveHooks(target.place, target.worktree.path, settings);
   return interruptible(async (signal) => {
     const result = await setUp(closure, target.place, target.worktree, { ...options, background: false, signal, report, listening });
     if (result.state === 'failed' || result.state === 'interrupted') speak();
@@ -127,6 +131,7 @@ export async function hook(): Promise<number> {
       for (const sentence of untrustedSentences(untrusted, closure)) report.text(sentence);
       return 0;
     }
+    giveHooks(place, worktree.path, settings);
     const background = closure.config.background || (settings.background && !isQuick(closure.config));
     return await interruptible(async (signal) =>
       exitCode(await setUp(closure, place, target, { background, signal, report, listening }), worktree, report),
@@ -141,6 +146,15 @@ export async function hook(): Promise<number> {
 /** A set-up that only reserves ports and writes files is over before a process could be started that goes on with it. */
 function isQuick(config: Config): boolean {
   return Object.keys(config.steps).length === 0 && Object.values(config.resources).every(({ type }) => type === 'port');
+}
+
+/** Not before the branch is trusted: with husky's runner its own hooks run. */
+function giveHooks({ repository }: Place, worktree: string, { hooksPath }: Settings): void {
+  const folder = huskyFolderOf(hooksPath);
+  if (folder === null) return;
+  const { main, linked, commonDir } = repository;
+  const roots = [...(main === null ? [] : [main]), ...linked.map(({ path }) => path), commonDir, path.dirname(commonDir)];
+  giveHuskyRunner(roots, worktree, folder);
 }
 
 function judgedTarget(closure: Closure, { place, worktree }: Target, settings: Settings): Judged {

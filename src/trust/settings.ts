@@ -12,24 +12,27 @@ export interface Settings {
   outsideAllowed: boolean;
   /** `coppice.background` is true. */
   background: boolean;
+  /** `core.hooksPath` as it is written; null when it is not set. */
+  hooksPath: string | null;
   /** The URLs of the remotes, by name. */
   remotes: Record<string, string>;
   /** `branch.<name>.remote` and `.merge`, by branch. */
   branches: Record<string, { remote?: string; merge?: string }>;
 }
 
-const KEYS = '^(coppice\\.(trust|outside|background)|remote\\..*\\.url|branch\\..*\\.(remote|merge))$';
+const KEYS = '^(core\\.hookspath|coppice\\.(trust|outside|background)|remote\\..*\\.url|branch\\..*\\.(remote|merge))$';
 
 /** Asks git, once. Our own settings count only from files that no branch carries: `include.path` may name one that does. */
 export async function readSettings({ repository, worktree }: Place): Promise<Settings> {
   const cwd = worktree?.path ?? repository.commonDir;
-  const settings: Settings = { trust: 'ask', outsideAllowed: false, background: false, remotes: {}, branches: {} };
+  const settings: Settings = { trust: 'ask', outsideAllowed: false, background: false, hooksPath: null, remotes: {}, branches: {} };
   const fields = (await gitSettings(cwd, KEYS)).split('\0');
   for (let index = 0; index + 1 < fields.length; index += 2) {
     const [origin = '', entry = ''] = fields.slice(index);
     const at = entry.indexOf('\n');
     const [key, value] = at < 0 ? [entry, 'true'] : [entry.slice(0, at), entry.slice(at + 1)];
-    if (!key.startsWith('coppice.')) note(settings, key, value);
+    if (key === 'core.hookspath') settings.hooksPath = value;
+    else if (!key.startsWith('coppice.')) note(settings, key, value);
     else if (!isCarried(origin, cwd, repository)) own(settings, key, value);
   }
   return settings;

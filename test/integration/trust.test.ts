@@ -85,6 +85,31 @@ describe('a branch that asks for something else than what was approved is added,
     await expectUntouched(yard, folder);
   });
 
+  test("husky's runner is not put there either: with it the branch's own hooks would run", async () => {
+    const yard = await makeYard();
+    const { main, world, canary } = yard;
+    // As husky leaves it.
+    writeFiles(main, {
+      '.husky/_/h': '#!/bin/sh\nsh -e "$(dirname "$(dirname "$0")")/$(basename "$0")" "$@"\n',
+      '.husky/_/.gitignore': '*',
+    });
+    for (const name of ['pre-commit', 'post-checkout']) {
+      writeFiles(main, { [`.husky/_/${name}`]: '#!/bin/sh\n. "$(dirname "$0")/h"\n' });
+      fs.chmodSync(path.join(main, '.husky/_', name), 0o755);
+    }
+    await world.git(main, 'config', 'core.hooksPath', '.husky/_');
+    expect((await world.coppice(main, 'install')).code).toBe(0);
+    await world.git(main, 'add', '.husky');
+    await world.git(main, 'commit', '-qm', 'husky');
+    await yard.branch('edit', { 'worktree.config.yaml': CONFIG.replace('echo bye', 'echo x'), '.husky/pre-commit': `${touch(yard)}\n` });
+    const { path: folder } = await yard.add('edit');
+    expect(await yard.state('edit')).toBe('untrusted');
+    await world.git(folder, 'commit', '-q', '--allow-empty', '-m', 'looked at');
+    expect([fs.existsSync(canary), fs.existsSync(path.join(folder, '.husky/_'))]).toEqual([false, false]);
+    const fine = await yard.add('fine', '-b', 'fine');
+    expect(fs.existsSync(path.join(fine.path, '.husky/_/h'))).toBe(true);
+  });
+
   test('a symbolic link as the config, as a template, as .worktreeinclude or as a script', async () => {
     const yard = await makeYard();
     const outside = path.join(yard.world.root, 'outside');

@@ -5,6 +5,7 @@ import { rootsOfBare } from './bare.ts';
 import { callsLauncher } from './entry.ts';
 import { addToHook, removeFromHook } from './hook-file.ts';
 import { branchOf, hookFile } from './hooks-folder.ts';
+import { giveHuskyRunner } from './husky-runner.ts';
 import { type HookManager, type HookPlace, type HookProblem, INSTALL_AGAIN } from './manager.ts';
 import { packageFolders } from './packages.ts';
 
@@ -22,12 +23,11 @@ export const husky: HookManager = {
     const wrote = addToHook(hook, shipped, false) ? [hook] : [];
     // Before husky has set core.hooksPath, and where it never does (a production install), git looks in its own folder.
     if (hooksPath === null && addToHook(hookFile(place), shipped, true)) wrote.push(hookFile(place));
-    const runner = path.join(main, folder, '_');
     // Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently.
-    for (const worktree of linked) giveRunner(runner, path.join(worktree, folder));
+    for (const worktree of linked) giveHuskyRunner([main], worktree, folder);
     for (const root of bare ? rootsOfBare(commonDir) : []) {
       fs.mkdirSync(path.join(root, folder), { recursive: true });
-      giveRunner(runner, path.join(root, folder));
+      giveHuskyRunner([main], root, folder);
       if (addToHook(path.join(root, folder, 'post-checkout'), shipped, false)) wrote.push(path.join(root, folder, 'post-checkout'));
     }
     return { wrote, commit: [path.relative(main, hook)], todo: [] };
@@ -69,7 +69,7 @@ export const husky: HookManager = {
  * husky's folder, relative to the main worktree; null when it does not keep the hooks. Before its own install has run in a
  * clone, its folder and its name in package.json tell.
  */
-export function huskyFolder({ hooksPath, hooksFolder, main }: HookPlace): string | null {
+function huskyFolder({ hooksPath, hooksFolder, main }: HookPlace): string | null {
   if (hooksPath !== null) {
     const relative = path.isAbsolute(hooksPath) ? path.relative(main, hooksFolder) : hooksPath;
     return path.basename(relative) === '_' && !relative.startsWith('..') ? path.dirname(relative) : null;
@@ -77,15 +77,4 @@ export function huskyFolder({ hooksPath, hooksFolder, main }: HookPlace): string
   const names = (folder: string) => /"husky"\s*:/.test(readIfThere(path.join(folder, 'package.json')) ?? '');
   const found = packageFolders(main).find((folder) => names(folder) && fs.existsSync(path.join(folder, '.husky')));
   return found === undefined ? null : path.join(path.relative(main, found), '.husky');
-}
-
-function giveRunner(runner: string, folder: string): void {
-  const target = path.join(folder, '_');
-  if (
-    !fs.lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() ||
-    !fs.existsSync(runner) ||
-    fs.lstatSync(target, { throwIfNoEntry: false })
-  )
-    return;
-  fs.cpSync(runner, target, { recursive: true });
 }

@@ -37,9 +37,8 @@ const PLACES = [
  * The launcher, a script of POSIX sh.
  * @param parts.node the absolute path of Node's program
  * @param parts.runner the runner's folder, relative to the launcher's
- * @param parts.husky husky's folder in each worktree; null without husky
  */
-export function launcherText({ node, runner, husky }: { node: string; runner: string; husky: string | null }): string {
+export function launcherText({ node, runner }: { node: string; runner: string }): string {
   return `#!/bin/sh
 # coppice ${VERSION}
 # Written by \`coppice install\`. Starts the runner beside it: \`launch hook <hook> <admin directory>\` from the block in the
@@ -59,7 +58,7 @@ if [ "$door" = checkout ]; then
   door=hook
 fi
 if [ "$door" = hook ]; then
-${husky === null ? '' : giveHusky(husky)}  admin=$2
+  admin=$2
   # Set up before: this is not the checkout of \`git worktree add\`.
   [ ! -e "$admin/coppice" ] || exit 0
   # \`coppice doctor\` asks whether the hook fires.
@@ -108,20 +107,6 @@ if [ ! -x "$node" ]; then
   search || gone "Node.js is not where it was ("${shellQuote(node)}"), and no other of 20.19, 22.12 or later was found"
 fi
 exec "$node" "$runner" "$@"
-`;
-}
-
-/**
- * A worktree of a husky repository has no \`.husky/_\` until it is copied, and hooks called from it would not fire. From where the
- * hook was called, else from the main worktree; never through a link that the branch brings.
- */
-function giveHusky(folder: string): string {
-  return `  husky=${shellQuote(folder)}
-  if [ -d "$husky" ] && [ ! -e "$husky/_" ] && [ ! -L "$husky/_" ] && [ "$(cd -P -- "$husky" && pwd)" = "$(pwd -P)/$husky" ]; then
-    for from in "\${1%/*}/_" "$here/../../$husky/_" "$here/../$husky/_"; do
-      if [ -f "$from/h" ]; then /bin/cp -R "$from" "$husky/_" || :; break; fi
-    done
-  fi
 `;
 }
 

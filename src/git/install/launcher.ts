@@ -10,10 +10,9 @@ import { HOOK_MARK, launcherText } from './launcher-text.ts';
  * without PATH, without node_modules, and after the worktree that it was installed from is gone.
  * @param distribution the folder of the built package
  * @param node the absolute path of Node's program
- * @param husky husky's folder in each worktree, where husky keeps the hooks
  * @returns what was written; null when all was there. A newer version is left alone.
  */
-export function installLauncher(commonDir: string, distribution: string, node: string, husky: string | null): string | null {
+export function installLauncher(commonDir: string, distribution: string, node: string): string | null {
   const folder = path.join(commonDir, 'coppice');
   const launcher = path.join(folder, 'launch');
   const installed = /^# coppice (\S+)$/m.exec(readIfThere(launcher) ?? '')?.[1];
@@ -22,7 +21,7 @@ export function installLauncher(commonDir: string, distribution: string, node: s
   const hash = createHash('sha256');
   for (const name of files) hash.update(`${name}\0`).update(fs.readFileSync(path.join(distribution, name)));
   const runner = `runner/${VERSION}-${hash.digest('hex').slice(0, 12)}`;
-  const text = launcherText({ node, runner, husky });
+  const text = launcherText({ node, runner });
   if (readIfThere(launcher) === text && fs.existsSync(path.join(folder, runner))) return null;
   copyRunner(distribution, path.join(folder, runner), files);
   const temporary = `${launcher}.${process.pid}.tmp`;
