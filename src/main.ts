@@ -9,7 +9,8 @@ import { run } from './commands/run.ts';
 import { status } from './commands/status.ts';
 import { goOn, hook, up } from './commands/up.ts';
 import { explain, Failure } from './outcome.ts';
-import { visible } from './report/visible.ts';
+import { printableLines } from './report/print.ts';
+import { redact } from './report/secrets.ts';
 import { VERSION } from './version.ts';
 
 const EXAMPLES: Record<string, string> = {
@@ -65,6 +66,7 @@ async function parse(argv: string[]): Promise<number> {
     )
     .version(VERSION)
     .exitOverride()
+    .configureOutput({ writeErr: (text) => void process.stderr.write(redact(text)) })
     .enablePositionalOptions()
     .configureHelp({ showGlobalOptions: false });
   const verb = (usage: string, description: string) => {
@@ -154,7 +156,7 @@ main(process.argv.slice(2)).then(
     if (process.argv[2] === 'hook') process.exit();
   },
   (error: unknown) => {
-    process.stderr.write(`${explain(error).split('\n').map(visible).join('\n')}\n`);
+    process.stderr.write(`${printableLines(explain(error))}\n`);
     process.exitCode = error instanceof Failure ? error.exitCode : 1;
   },
 );

@@ -2,6 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { formatProblem } from '../config/problems.ts';
 import { git } from '../git/git.ts';
+import { printJson } from '../report/print.ts';
+import { redact } from '../report/secrets.ts';
 import { visible } from '../report/visible.ts';
 
 /**
@@ -17,10 +19,12 @@ export async function check(folder: string | undefined, options: { json?: boolea
   const problems = loaded.state === 'wrong' ? loaded.problems : [];
   const absent = loaded.state === 'absent';
   const warnings = loaded.state === 'ok' ? await scriptsNobodyLooksAt(loaded.config, root) : [];
-  if (options.json) process.stdout.write(`${JSON.stringify({ version: 1, ok: problems.length === 0 && !absent, problems, warnings })}\n`);
+  if (options.json) printJson({ version: 1, ok: problems.length === 0 && !absent, problems, warnings });
   else if (absent) process.stderr.write(`There is no worktree.config.yaml in ${root}.\n`);
   else if (problems.length > 0)
-    process.stderr.write(`${problems.map(formatProblem).join('\n\n')}\n\n${problems.length} problem${problems.length > 1 ? 's' : ''}\n`);
+    process.stderr.write(
+      redact(`${problems.map(formatProblem).join('\n\n')}\n\n${problems.length} problem${problems.length > 1 ? 's' : ''}\n`),
+    );
   else if (loaded.state === 'ok')
     process.stderr.write(`${warnings.map((text) => `! ${visible(text)}\n`).join('')}${loaded.file} is right\n`);
   return problems.length > 0 || absent ? 2 : 0;

@@ -12,6 +12,7 @@ import { examineServers } from '../doctor/servers.ts';
 import { examineWorktrees } from '../doctor/worktrees.ts';
 import { findPlace, type Place } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
+import { printJson } from '../report/print.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { approvedClosure } from '../trusted.ts';
 import { recordOf } from './target.ts';
@@ -34,7 +35,7 @@ export async function doctor(options: { json?: boolean; fix?: boolean }): Promis
   const ok = !findings.some(({ level }) => level === 'problem');
   if (options.json) {
     const results = findings.map(({ about, level, text, mend = null }) => ({ about, level, text, mend }));
-    process.stdout.write(`${JSON.stringify({ version: 1, ok, results })}\n`);
+    printJson({ version: 1, ok, results });
   } else print(findings, report);
   return ok ? 0 : 1;
 }

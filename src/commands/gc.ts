@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { learnEnvFiles } from '../files/env-file.ts';
 import { forget } from '../forget.ts';
 import { mergedBranches } from '../git/merged.ts';
 import { findPlace, openRepository } from '../git/worktrees.ts';
@@ -64,7 +65,8 @@ async function collect(
       );
       return { ok: true, found: 1 };
     }
-    const { linked } = await openRepository(commonDir);
+    const { linked, main } = await openRepository(commonDir);
+    if (main !== null) learnEnvFiles(main);
     for (const { path, branch, prunable, locked } of linked) {
       if (prunable && !locked)
         report.warn(

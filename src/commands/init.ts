@@ -11,6 +11,7 @@ import { configText } from '../init/text.ts';
 import { errorCode, Failure } from '../outcome.ts';
 import { isTerminal, openQuestions } from '../report/questions.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
+import { redact } from '../report/secrets.ts';
 import { approve } from '../trust/judge.ts';
 import { readSettings } from '../trust/settings.ts';
 import { install } from './install.ts';
@@ -31,7 +32,7 @@ export async function init(options: InitOptions): Promise<number> {
   const [there] = configsIn(root);
   if (there !== undefined) throw new Failure(`There is a ${there} already. \`npx coppice check\` judges it; init changes nothing.`, 2);
   const look = await gatherLook(root, place.repository.main ?? root);
-  const text = configText(propose(look));
+  const text = redact(configText(propose(look)));
   const closure = await judged(text, NAME, root);
   if (options.print) {
     process.stdout.write(text);

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { learnEnvFiles } from '../files/env-file.ts';
 import { Failure } from '../outcome.ts';
-import { visible } from '../report/visible.ts';
+import { print, printable, printableLines } from '../report/print.ts';
+import { redact } from '../report/secrets.ts';
 import { logsFolder } from '../set-up.ts';
-import { findTarget } from './target.ts';
+import { findTarget, recordOf } from './target.ts';
 
 /** `coppice logs [step]`: what a step printed the last time it ran; without a step, which logs there are. */
 export async function logs(step: string | undefined, options: { follow?: boolean; worktree?: string }): Promise<number> {
@@ -12,7 +14,7 @@ export async function logs(step: string | undefined, options: { follow?: boolean
   const folder = worktree.id === null ? null : logsFolder(place.repository.commonDir, worktree.id);
   const names = folder !== null && fs.existsSync(folder) ? fs.readdirSync(folder).map((name) => path.basename(name, '.log')) : [];
   if (step === undefined) {
-    for (const name of names.sort()) process.stdout.write(`${name}\n`);
+    for (const name of names.sort()) print(`${name}\n`);
     if (names.length === 0) process.stderr.write('No step has run in this worktree.\n');
     return 0;
   }
@@ -21,11 +23,16 @@ export async function logs(step: string | undefined, options: { follow?: boolean
       `There is no log of \`${step}\`.${names.length > 0 ? ` Logs: ${names.sort().join(', ')}.` : ' No step has run in this worktree.'}`,
       2,
     );
+  const placed = Object.entries(recordOf(place.repository.commonDir, worktree)?.files ?? {});
+  learnEnvFiles(
+    worktree.path,
+    placed.map(([name, spec]) => ({ path: name, spec })),
+  );
   const file = path.join(folder, `${step}.log`);
   if (options.follow) return follow(file);
   const text = fs.readFileSync(file, 'utf8');
-  // A person's terminal is protected from what a command printed; a program gets every byte.
-  process.stdout.write(process.stdout.isTTY ? text.split('\n').map(visible).join('\n') : text);
+  // A person's terminal is protected from what a command printed; a program gets every byte, but for secrets.
+  process.stdout.write(process.stdout.isTTY ? printableLines(text) : redact(text));
   return 0;
 }
 
@@ -35,7 +42,7 @@ function follow(file: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn('tail', ['-n', '+1', '-f', file], { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = readline.createInterface({ input: child.stdout });
-    lines.on('line', (line) => process.stdout.write(`${process.stdout.isTTY ? visible(line) : line}\n`));
+    lines.on('line', (line) => process.stdout.write(`${process.stdout.isTTY ? printable(line) : redact(line)}\n`));
     // Told to end, it takes its child along.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => child.kill());
     child.on('error', reject);

@@ -10,6 +10,7 @@ import type { WorktreeRecord } from '../ledger/record.ts';
 import { readRepositoryId, worktreeFolder } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
+import { print, printJson } from '../report/print.ts';
 import { colorsFor } from '../report/reporter.ts';
 import { visible } from '../report/visible.ts';
 import { duration } from '../steps/run-command.ts';
@@ -36,16 +37,16 @@ export interface WorktreeStatus {
 export async function status(options: { json?: boolean; watch?: boolean }): Promise<number> {
   const { repository } = await findPlace(process.cwd());
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ version: 1, worktrees: await readStatus(repository) })}\n`);
+    printJson({ version: 1, worktrees: await readStatus(repository) });
     return 0;
   }
   if (!options.watch) {
-    process.stdout.write(await table(repository));
+    print(await table(repository));
     return 0;
   }
   for (;;) {
     const text = await table((await findPlace(process.cwd())).repository);
-    process.stdout.write(process.stdout.isTTY ? `\u001b[2J\u001b[H${text}` : `${text}\n`);
+    print(process.stdout.isTTY ? `\u001b[2J\u001b[H${text}` : `${text}\n`);
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }

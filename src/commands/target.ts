@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { learnEnvFiles } from '../files/env-file.ts';
 import { findPlace, type Place, type Worktree } from '../git/worktrees.ts';
 import { readJournal } from '../ledger/journal.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
@@ -22,6 +23,7 @@ const NEEDS_FOLDER = ['up', 'env', 'run'];
 /** The worktree that an argument names (path, branch, slug or folder name), or the one around the current folder. */
 export async function findTarget(argument: string | undefined, verb: string): Promise<Target> {
   const place = await findPlace(process.cwd());
+  if (place.repository.main !== null) learnEnvFiles(place.repository.main);
   const worktree = argument === undefined ? place.worktree : named(place, argument);
   if (worktree?.prunable && NEEDS_FOLDER.includes(verb))
     throw new Failure(

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import type { CST } from 'yaml';
 import { Composer, type Document, isMap, isNode, isScalar, type Node, type Pair, Parser } from 'yaml';
 import { errorCode } from '../outcome.ts';
+import { redactLine } from '../report/secrets.ts';
 import type { Problem } from './problems.ts';
 import { type At, jsonProblems, yamlProblems } from './yaml-problems.ts';
 
@@ -142,16 +143,7 @@ function position(text: string, offset: number): { line: number; column: number;
   const end = text.indexOf('\n', start);
   const line = text.slice(0, start).split('\n').length;
   const source = text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '');
-  return { line, column: Math.min(offset - start, source.length) + 1, source: withoutPasswords(source) };
-}
-
-/** What is printed with a caret under it may hold what nobody is to see. Every character keeps its place. */
-function withoutPasswords(line: string): string {
-  const stars = (_: string, before: string, secret: string) => before + '*'.repeat(secret.length);
-  return line
-    .replace(/(:\/\/[^:/@?#\s]*:)((?!\{\{)[^@\s]+)(?=@)/g, stars)
-    .replace(/([?&](?:password|passwd|pwd|sslpassword)=)((?!\{\{)[^&"'\s]+)/gi, stars)
-    .replace(/(\bpassword:\s*)([^\s,}]+)/gi, stars);
+  return { line, column: Math.min(offset - start, source.length) + 1, source: redactLine(source) };
 }
 
 /**

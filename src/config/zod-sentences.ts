@@ -1,4 +1,5 @@
 import type * as z from 'zod/mini';
+import { redact } from '../report/secrets.ts';
 import { RESOURCE_TYPES } from '../resources/table.ts';
 import { DURATION } from './about.ts';
 import { didYouMean, nearest } from './nearest.ts';
@@ -194,7 +195,7 @@ function shown(value: unknown): string | null {
   if (value === null || value === undefined) return null;
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
-  const text = JSON.stringify(value);
+  const text = JSON.stringify(typeof value === 'string' ? redact(value) : value);
   return text.length > 60 ? `${text.slice(0, 57)}…"` : text;
 }
 

@@ -5,7 +5,7 @@ import { describeWrite, prepareInside, standing, temporaryBeside } from './insid
 
 /**
  * Copies a file or folder of the main worktree to the same kind of place in this one: permissions and symbolic links as
- * they are, blocks shared where the filesystem can. What stands there already is left; a folder that stands there gets
+ * they are, but env files for nobody else, blocks shared where the filesystem can. What stands there already is left; a folder that stands there gets
  * what it lacks.
  * @param mode permissions for a single file; null for the source's own
  * @param isTracked whether git tracks a path of the worktree: such a one is git's to write
@@ -51,9 +51,26 @@ function copyEntry(source: string, target: string, mode: number | null): void {
   const stat = fs.lstatSync(source);
   if (stat.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(source), target);
   else if (stat.isFile()) {
-    fs.copyFileSync(source, target, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
-    fs.chmodSync(target, mode ?? stat.mode & 0o777);
+    const mine = path.basename(source).startsWith('.env') ? 0o700 : 0o777;
+    copyFile(source, target, mode ?? stat.mode & mine);
   } else throw new Failure(`${source} is neither a file, a folder nor a link, and is not copied`);
+}
+
+/**
+ * Copies a file, which has these permissions from its first moment: the system's copy begins with the source's, so one that is to
+ * have less is made in a folder that nobody else can enter.
+ */
+export function copyFile(source: string, target: string, mode: number): void {
+  const folder = temporaryBeside(target);
+  const copy = path.join(folder, 'copy');
+  fs.mkdirSync(folder, { mode: 0o700 });
+  try {
+    fs.copyFileSync(source, copy, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
+    fs.chmodSync(copy, mode);
+    fs.renameSync(copy, target);
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { readIfThere } from '../ledger/document.ts';
+import { learn } from '../report/secrets.ts';
 import type { CarryRule } from '../resources/resource.ts';
 import { pointsAtMain } from './carry-over.ts';
 import { readEnvText } from './env-text.ts';
@@ -36,7 +37,7 @@ export function findShared({ worktree, files, variables, carry, mainPath, shared
     if (standing(worktree, file) !== 'file') continue;
     const text = readIfThere(path.join(worktree, file));
     if (text === null) continue;
-    for (const [name, value] of Object.entries(readEnvText(text))) {
+    for (const [name, value] of Object.entries(learn(readEnvText(text)))) {
       if (shared.has(name)) continue;
       const why = reason(name, value, { variables, carry, mainPath, worktree, production: /\.production(\.|$)/.test(file) });
       if (why !== null) found.push(`${why.kind}: ${name} in ${file} (${why.value})`);

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { errorCode, Failure } from '../outcome.ts';
+import { copyFile } from './copy.ts';
 
 /** node:sqlite, without a flag, is in Node since 22.13. */
 const NODE_HAS_SQLITE = ((major, minor) => major > 22 || (major === 22 && minor >= 13))(
@@ -96,7 +97,7 @@ function copyIdle(source: string, target: string): void {
       `${source} is in use (${beside.join(', ')} beside it), and this Node has no SQLite: install the sqlite3 program, or use Node 22.13 or later`,
     );
   if (before.beside.length > 0) throw busy(before.beside);
-  fs.copyFileSync(source, target, fs.constants.COPYFILE_FICLONE);
+  copyFile(source, target, 0o600);
   const after = state();
   if (after.beside.length > 0 || after.mark !== before.mark) {
     fs.rmSync(target, { force: true });

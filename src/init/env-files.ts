@@ -1,5 +1,6 @@
 import { BUILT_IN_NAMES, HELPERS } from '../config/templates.ts';
 import { readEnvText } from '../files/env-text.ts';
+import { learn } from '../report/secrets.ts';
 import { type Finding, type Findings, finding } from './findings.ts';
 import { folderOf, inFolder, type Look, literalPath } from './look.ts';
 
@@ -64,7 +65,7 @@ export function readEnvironment(look: Look): Environment {
         role: roleOf(baseName(file)),
         tracked: look.tracked.has(file),
         ignored: look.ignored.has(file),
-        values: usable(readEnvText(text)),
+        values: usable(learn(readEnvText(text))),
       }),
     )
     .filter(({ path, tracked }) => baseName(path) !== '.envrc' || !tracked)

@@ -2,11 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { isTemplate, loadHandlebars } from '../config/templates.ts';
-import { readEnvText } from '../files/env-text.ts';
+import { learnEnvFiles, readEnvFile } from '../files/env-file.ts';
 import { type FileTask, fileTasks } from '../files/sources.ts';
 import { readKept } from '../git/kept.ts';
 import type { Place } from '../git/worktrees.ts';
-import { readPlainIfThere } from '../ledger/document.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
 import { Failure } from '../outcome.ts';
 import type { Slot } from '../slot.ts';
@@ -24,6 +23,7 @@ export async function gather(
   adminDir: string | null,
 ): Promise<PlanInput> {
   const { main, commonDir, bare } = place.repository;
+  for (const folder of [main, root]) if (folder !== null) learnEnvFiles(folder, files);
   const { config } = closure;
   const templates = templatesOf(closure);
   const texts = [
@@ -51,7 +51,7 @@ export async function gather(
     handlebars: texts.some(isTemplate) ? await loadHandlebars() : null,
     mainHas: (relative) => main !== null && fs.existsSync(path.join(main, relative)),
     readEnvFile(file, name) {
-      const value = main === null ? undefined : readEnvText(readPlainIfThere(path.join(main, file)) ?? '')[name];
+      const value = main === null ? undefined : readEnvFile(path.join(main, file))[name];
       if (value === undefined) throw new Failure(`\`${name}\` is not set in ${file} of the main worktree`);
       return value;
     },
@@ -74,7 +74,7 @@ export async function planOf(
 /** The main worktree's env files, the later over the earlier. */
 export function readMainEnv(config: Config, main: string | null): Record<string, string> {
   if (main === null) return {};
-  return Object.assign({}, ...config.envFiles.map((file) => readEnvText(readPlainIfThere(path.join(main, file)) ?? '')));
+  return Object.assign({}, ...config.envFiles.map((file) => readEnvFile(path.join(main, file))));
 }
 
 function templatesOf({ config, files }: Closure): Record<string, string> {

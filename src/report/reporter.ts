@@ -1,8 +1,8 @@
 import type { Colors } from 'picocolors/types.js';
 import { duration } from '../steps/run-command.ts';
-import { visible } from './visible.ts';
+import { printable, printableLines } from './print.ts';
 
-/** What a set-up says while it runs. Everything goes to stderr; text from outside is made safe to print. */
+/** What a set-up says while it runs. Everything goes to stderr; text from outside is made safe to print, and secrets are left out. */
 export interface Reporter {
   title(text: string): void;
   /** Names that lines will be for: their columns are made wide enough. */
@@ -50,25 +50,25 @@ export async function openReporter(stream: NodeJS.WriteStream = process.stderr, 
   };
   let width = 14;
   const row = (mark: string, name: string, detail: string, ms?: number) => {
-    const label = visible(name).padEnd(width);
+    const label = printable(name).padEnd(width);
     const took = ms === undefined || ms < 100 ? '' : `  ${duration(ms)}`;
-    line(`${mark} ${label} ${color.dim(fit(visible(detail), label.length + took.length + 3) + took)}`.trimEnd());
+    line(`${mark} ${label} ${color.dim(fit(printable(detail), label.length + took.length + 3) + took)}`.trimEnd());
   };
   return {
-    title: (text) => line(color.bold(visible(text))),
+    title: (text) => line(color.bold(printable(text))),
     expect(names) {
-      width = Math.max(width, ...names.map((name) => Math.min(visible(name).length, WIDEST)));
+      width = Math.max(width, ...names.map((name) => Math.min(printable(name).length, WIDEST)));
     },
     done: (name, detail, ms) => row(color.green('✓'), name, detail, ms),
     same: (name, detail) => row(color.dim('·'), name, detail),
-    fail: (name, detail) => line(`${color.red('✗')} ${visible(name).padEnd(width)} ${visible(detail)}`),
-    warn: (text) => line(`${color.yellow('!')} ${visible(text)}`),
-    text: (text) => line(text.split('\n').map(visible).join('\n')),
+    fail: (name, detail) => line(`${color.red('✗')} ${printable(name).padEnd(width)} ${printable(detail)}`),
+    warn: (text) => line(`${color.yellow('!')} ${printable(text)}`),
+    text: (text) => line(printableLines(text)),
     busy(names) {
       if (!spinner) return;
       busy = names.length > 0;
       if (!busy) return spinner.stop();
-      spinner.text = visible(names.join(', '));
+      spinner.text = printable(names.join(', '));
       spinner.start();
     },
     close() {

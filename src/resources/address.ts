@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { isTemplate, loadHandlebars, render } from '../config/templates.ts';
-import { readEnvText } from '../files/env-text.ts';
-import { readPlainIfThere } from '../ledger/document.ts';
+import { readEnvFile } from '../files/env-file.ts';
 import { Failure } from '../outcome.ts';
+import { learn } from '../report/secrets.ts';
 import type { ResourceContext } from './resource.ts';
 
 /** Where a server is and who one is there, as a URL says it: `scheme://user:password@host:port/path?query`. */
@@ -189,6 +189,7 @@ function readAddress(
     throw new Failure(
       `\`${name}\` has no value in the main worktree's env files (${envFiles.join(', ')}), so its ${engine.title} is not known. Set it there, or name it with \`from:\` in the config.`,
     );
+  learn({ [name]: written });
   const address = parseAddress(written, engine.port);
   const scheme = address?.scheme
     .toLowerCase()
@@ -208,6 +209,7 @@ function fromParts(vars: Parts, defaults: Parts, name: string, mainEnv: Record<s
     throw new Failure(
       `${name}: ${vars.database === undefined ? 'no `vars: { database: … }` says which variable names the database' : `\`${vars.database}\` has no value in the main worktree's env files`}, and there is no \`default: { database: … }\`.`,
     );
+  learn({ user: part('user'), password: part('password'), database });
   const credentials = [part('user') ?? '', part('password') ?? ''].map(encodeURIComponent).join(':').replace(/:$/, '');
   const host = part('host') ?? 'localhost';
   const written = `${engine.scheme}://${credentials === '' ? '' : `${credentials}@`}${host.includes(':') ? `[${host}]` : encodeURIComponent(host)}:${part('port') || engine.port}/${encodeURIComponent(database)}`;
@@ -238,7 +240,7 @@ export async function addressOf(origin: Origin, engine: Engine): Promise<Address
   const text = (template: string) =>
     handlebars
       ? render(handlebars, template, values, (file, variable) => {
-          const value = own(readEnvText(readPlainIfThere(path.join(main, file)) ?? ''), variable);
+          const value = own(readEnvFile(path.join(main, file)), variable);
           if (value === undefined) throw new Failure(`\`${variable}\` is not set in ${file} of the main worktree`);
           return value;
         })
@@ -248,7 +250,7 @@ export async function addressOf(origin: Origin, engine: Engine): Promise<Address
 
 /** The main worktree's env files, read again; empty where they are gone. */
 export function mainEnvOf({ main, envFiles }: Origin): Record<string, string> {
-  return Object.assign({}, ...envFiles.map((file) => readEnvText(readPlainIfThere(path.join(main, file)) ?? '')));
+  return Object.assign({}, ...envFiles.map((file) => readEnvFile(path.join(main, file))));
 }
 
 /** What an app that reads parts gets: those that differ from the main worktree's. */

@@ -1,4 +1,5 @@
 import { withoutLocalGitVars } from '../git/git.ts';
+import { learn } from '../report/secrets.ts';
 
 /** What every command of a worktree is told, beside its variables. */
 export interface CommandFacts {
@@ -22,7 +23,7 @@ export function commandEnvironment(
 ): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {
     ...withoutLocalGitVars(process.env),
-    ...variables,
+    ...learn(variables),
     COPPICE_PROJECT: facts.project,
     COPPICE_SLUG: facts.slug,
     COPPICE_SLOT: String(facts.slot),
@@ -30,7 +31,7 @@ export function commandEnvironment(
     COPPICE_PATH: facts.path,
     COPPICE_MAIN: facts.main ?? '',
   };
-  for (const [name, value] of Object.entries(own)) {
+  for (const [name, value] of Object.entries(learn(own))) {
     if (value === null) delete env[name];
     else env[name] = value;
   }

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { errorMessage } from '../outcome.ts';
+import { redact } from '../report/secrets.ts';
 
 /** Lines of a failed command's log that are shown. */
 const TAIL_LINES = 20;
@@ -23,7 +24,8 @@ export function readEnd(file: string): string {
 /** The end of a log, indented. */
 export function tail(log: string): string {
   try {
-    const lines = readEnd(log).trimEnd().split('\n').slice(-TAIL_LINES);
+    // A line that is cut must be without secrets: half of one is one.
+    const lines = redact(readEnd(log)).trimEnd().split('\n').slice(-TAIL_LINES);
     if (lines.join('') === '') return '';
     return lines.map((line) => `    ${line.slice(0, 400)}`).join('\n');
   } catch (error) {

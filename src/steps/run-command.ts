@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { markProcess, type ProcessMark } from '../ledger/process.ts';
 import { errorMessage } from '../outcome.ts';
+import { maskLog } from './private-log.ts';
 import { endGroup } from './process-group.ts';
 
 export interface CommandInput {
@@ -36,7 +37,8 @@ export type CommandResult = { ok: true } | { ok: false; why: string };
 
 /**
  * Runs a command with `sh -c` in a process group of its own, without standard input or a terminal: nothing in it can wait
- * for an answer. Its output goes straight to the log, so that it outlives this process.
+ * for an answer. Its output goes straight to the log, so that it outlives this process; secrets are taken out of that when it has
+ * ended.
  */
 export async function runCommand({ run, cwd, env, timeoutMs, log, signal, started, stdout }: CommandInput): Promise<CommandResult> {
   if (signal.aborted) return { ok: false, why: 'interrupted' };
@@ -80,6 +82,7 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
   signal.removeEventListener('abort', interrupt);
   // The shell may be gone before what it started is.
   if (ended !== null) await endGroup(pid);
+  maskLog(log);
   if (ended === 'timeout') return { ok: false, why: `took longer than ${duration(timeoutMs)}` };
   if (ended === 'interrupted') return { ok: false, why: 'interrupted' };
   if (ended === 'output' || (printed !== null && printed.length > MAX_STDOUT_BYTES))

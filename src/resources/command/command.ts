@@ -4,7 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { milliseconds } from '../../config/duration.ts';
 import { Failure } from '../../outcome.ts';
+import { learn, learnSecret } from '../../report/secrets.ts';
 import { readEnd, tail } from '../../steps/log-tail.ts';
+import { maskLog } from '../../steps/private-log.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { runCommand } from '../../steps/run-command.ts';
 import type { Created, DestroyEffects, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
@@ -46,13 +48,21 @@ function resolve(type: string, recipe: Recipe, context: ResourceContext): Resolv
   if (worktreePath === mainPath && own !== undefined) return { ...resolved, value: own, variables: { [variable]: own }, detail: own };
   // Only what these commands printed for this very thing is its value.
   const isKept = made.name !== undefined && kept?.thing === thing && kept.recipe === digestOf(recipe);
-  return isKept ? withOutput(resolved, JSON.parse(kept.output ?? '') as Output) : resolved;
+  return isKept ? withOutput(resolved, learnOutput(JSON.parse(kept.output ?? ''), made.name ?? '')) : resolved;
 }
 
 /** A command without a value of its own gives only variables: its name stands for it. */
 function withOutput(resolved: ResolvedResource, { value, variables, parts }: Output): ResolvedResource {
   const { name = '' } = resolved.made;
   return { ...resolved, value: value ?? name, variables, parts: { name, ...parts }, detail: name };
+}
+
+/** The value of a command is secret unless it is just the name of what was made; of the rest, what says so. */
+function learnOutput(output: Output, name: string): Output {
+  const { value, variables, parts } = output;
+  learn({ ...parts, ...variables });
+  if (value !== null) learnSecret(value, name);
+  return output;
 }
 
 /** What decides what `create` prints: when it is changed, what was printed is not the value any more. */
@@ -68,7 +78,8 @@ async function create(recipe: Recipe, resolved: ResolvedResource, effects: Resou
   if (resolved.value !== null && (await isThere(recipe, made, effects)))
     return { detail: `${name}, there already`, resolved: { ...resolved, made } };
   const stdout = await runCreate(recipe, made, effects);
-  const output = readOutput(recipe, before.variable ?? '', stdout);
+  const output = learnOutput(readOutput(recipe, before.variable ?? '', stdout), name);
+  maskLog(effects.log);
   const kept = Object.fromEntries(recipe.keep.map((part) => [part, output.parts[part] ?? '']));
   const whole = recipe.keep.length === 0 ? made : { ...made, kept: JSON.stringify(kept) };
   return {

@@ -64,7 +64,7 @@ export async function startProject(
     timeoutMs,
     log: effects.log,
     signal: effects.signal,
-    started: (mark) => fs.writeFileSync(starterFile(effects.stateFolder), JSON.stringify(mark)),
+    started: (mark) => fs.writeFileSync(starterFile(effects.stateFolder), JSON.stringify(mark), { mode: 0o600 }),
   });
   fs.rmSync(starterFile(effects.stateFolder), { force: true });
   if (!result.ok)

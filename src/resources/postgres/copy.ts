@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { errorMessage, Failure } from '../../outcome.ts';
+import { redact } from '../../report/secrets.ts';
 import { type Address, isOnThisMachine } from '../address.ts';
 import { containerHas, containersPublishing } from '../container.ts';
 import { programEnvironment, type Server } from './server.ts';
@@ -126,13 +127,18 @@ function ended(child: ReturnType<typeof spawn>, name: string): Promise<string | 
   return new Promise((resolve) => {
     let said = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-2000);
+      said = (said + text).slice(-20_000);
     });
     child.on('error', (error) => resolve(`${name} could not be started: ${errorMessage(error)}`));
     child.on('close', (code, signal) =>
-      resolve(code === 0 ? null : said.trim().split('\n').slice(-3).join(' ') || `${name} ended with ${signal ?? `exit code ${code}`}`),
+      resolve(code === 0 ? null : lastWords(said) || `${name} ended with ${signal ?? `exit code ${code}`}`),
     );
   });
+}
+
+/** What is cut must be without secrets: half of one is one. */
+function lastWords(said: string): string {
+  return redact(said).trim().split('\n').slice(-3).join(' ').slice(-2000);
 }
 
 /**

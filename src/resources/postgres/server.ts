@@ -312,13 +312,13 @@ function explained(error: unknown, address: Address, signal: AbortSignal | undef
   const code = errorCode(error) ?? '';
   const sentence = sentenceFor(error, code, address);
   if (sentence === null) return error;
-  return signal?.aborted ? new Failure('interrupted') : new Refusal(sentence, code, wordsOf(error, address));
+  return signal?.aborted ? new Failure('interrupted') : new Refusal(sentence, code, wordsOf(error));
 }
 
 function sentenceFor(error: Error, code: string, address: Address): string | null {
   const server = serverName(address);
   const user = address.user || 'this user';
-  const words = wordsOf(error, address);
+  const words = wordsOf(error);
   switch (code) {
     case 'ECONNREFUSED':
     case 'ENOENT':
@@ -363,11 +363,10 @@ function whence({ named }: Address): string {
   return named === undefined ? '' : ` Its user and password come from ${named}.`;
 }
 
-/** The server's own words, and never the password. */
-function wordsOf(error: Error, { password }: Address): string {
+/** The server's own words. */
+function wordsOf(error: Error): string {
   const { detail } = error as Partial<DatabaseError>;
-  const words = detail ? `${error.message}: ${detail.replace(/\.$/, '')}` : errorMessage(error);
-  return password === '' ? words : words.replaceAll(password, '…').replaceAll(encodeURIComponent(password), '…');
+  return detail ? `${error.message}: ${detail.replace(/\.$/, '')}` : errorMessage(error);
 }
 
 /** What to do for a role without rights. */

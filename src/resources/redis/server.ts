@@ -160,9 +160,10 @@ async function run(folder: string, port: number, wish: ServerWish, effects: Reso
 
 /**
  * The shell waits for a line, which is sent when the process is written down: a server that nobody could end later never
- * begins. It is a session of its own, in a folder of its own, with no file of ours open, so it outlives the hook.
+ * begins. It is a session of its own, in a folder of its own, with no file of ours open, so it outlives the hook. Its data is
+ * nobody else's.
  */
-const WHEN_TOLD = 'IFS= read -r go || exit 1; exec "$0" "$1" >>"$2" 2>&1 </dev/null';
+const WHEN_TOLD = 'umask 077; IFS= read -r go || exit 1; exec "$0" "$1" >>"$2" 2>&1 </dev/null';
 
 function launch(folder: string, config: string, log: string, port: number): ProcessMark & { port: number } {
   const env = { PATH: process.env.PATH, HOME: os.homedir(), LANG: 'C' };

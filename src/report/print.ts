@@ -1,0 +1,22 @@
+import { redact } from './secrets.ts';
+import { visible } from './visible.ts';
+
+/** A text fit to be printed on one line: without secrets, made safe. */
+export function printable(text: string): string {
+  return visible(redact(text));
+}
+
+/** The same of a text of several lines. */
+export function printableLines(text: string): string {
+  return redact(text).split('\n').map(visible).join('\n');
+}
+
+/** Prints on stdout, without secrets. */
+export function print(text: string): void {
+  process.stdout.write(redact(text));
+}
+
+/** The same as JSON: each text in it by itself, so that what is left is JSON. */
+export function printJson(data: object): void {
+  process.stdout.write(`${JSON.stringify(data, (_, value: unknown) => (typeof value === 'string' ? redact(value) : value))}\n`);
+}

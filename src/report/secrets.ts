@@ -1,0 +1,192 @@
+/**
+ * What nobody is to see in anything that is printed, logged or kept: the secret values that this process has met, and what
+ * stands where a URL has its password. They become known where they are read, and are left out where a text leaves the process.
+ */
+import { formsOf } from './secret-forms.ts';
+import { saysOpen, saysSecret } from './secret-names.ts';
+
+const secrets = new Set<string>();
+/** What users, databases and hosts are called. */
+const open = new Set<string>();
+
+/** Shorter ones, and these, would blank out half of a text. In a URL their place tells. */
+const SHORTEST = 6;
+const PLAIN =
+  /^(?:\d+|true|false|null|none|undefined|default|localhost|admin(?:istrator)?|passw(?:or)?d|secret|token|change_?me|example|test(?:ing)?|dev(?:elopment)?|production|postgres(?:ql)?|mysql|mariadb|redis|docker|(.)\1*)$/i;
+/** A part of a URL of this length is chosen at random. */
+const LONG = 16;
+/** So much of one is one: servers and tables cut what they quote. */
+const PIECE = 12;
+
+// A secret by its place. Templates and shell variables are names, not values; digits are a port.
+const VALUE = String.raw`(?!\{\{|\$)`;
+const PASSWORD = new RegExp(String.raw`(://[^\s:/?#@"'<>]*:)${VALUE}(?!\d{1,5}[/?#,)])([^\s"'<>/?#]+(?=@)|[^\s"'<>]+?(?=@))`, 'g');
+const TOKEN = /(https?:\/\/)([\w.~%+-]{16,})(?=@)/g;
+const PARAMETER = new RegExp(String.raw`([?&;]([\w.[\]-]+)=)${VALUE}([^\s&;#"'<>]+)`, 'g');
+const KEYWORD = new RegExp(String.raw`((?<![\w.?&;-])(?:password|passwd|pwd)=)${VALUE}([^\s&;,"'<>]+)`, 'gi');
+
+/** Makes known what is secret among variables, by their names and in URLs. @returns the variables */
+export function learn<Values extends Record<string, string | null | undefined>>(variables: Values): Values {
+  for (const [name, value] of Object.entries(variables)) {
+    if (!value) continue;
+    learnPlaces(value);
+    if (saysOpen(name)) open.add(value);
+    else if (saysSecret(name)) learnSecret(value);
+  }
+  return variables;
+}
+
+/** Makes a value known as a secret. Of a URL, the parts that nobody guesses. @param name what in it is none: what the thing is called */
+export function learnSecret(value: string, name = ''): void {
+  learnPlaces(value);
+  const parts = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value.split(/[/?&#=]/) : [value];
+  for (const part of name === '' ? parts : parts.flatMap((part) => part.split(name)))
+    if (part === value || part.length >= LONG) learnPiece(part);
+  // A key of several lines is printed with something before each of them.
+  for (const line of value.includes('\n') ? value.split('\n') : []) if (!line.startsWith('-----')) learnPiece(line);
+}
+
+function learnPiece(text: string): void {
+  secrets.add(text.trim());
+}
+
+function learnPlaces(value: string): void {
+  for (const [, rest = ''] of value.includes('://') ? value.matchAll(/:\/\/([^\s"<>]*)/g) : []) {
+    const [user = ''] = /^[^:@/?#]*/.exec(rest) ?? [];
+    const ends = [...rest.matchAll(/@/g)].map(({ index }) => index);
+    // Which `@` is the last of it cannot be told where nobody has encoded it.
+    if (rest[user.length] === ':' && !/^:\d{1,5}[/?#,]/.test(rest.slice(user.length)))
+      for (const end of ends) learnPassword(user, rest.slice(user.length + 1, end));
+    const [, host = '', database = ''] = /^([^:/?#]*)(?::\d+)?(?:\/([^?#]*))?/.exec(rest.slice((ends.at(-1) ?? -1) + 1)) ?? [];
+    for (const name of [user, host, database]) open.add(decoded(name));
+  }
+  for (const [, , token = ''] of value.matchAll(TOKEN)) learnPiece(token);
+  for (const [, , name = '', text = ''] of value.matchAll(PARAMETER))
+    if (saysSecret(name)) for (const one of [text, decoded(text)]) learnPiece(one);
+  for (const [, , text = ''] of value.matchAll(KEYWORD)) learnPiece(text);
+}
+
+function learnPassword(user: string, written: string): void {
+  for (const password of [written, decoded(written)]) {
+    learnPiece(password);
+    // What HTTP sends for it.
+    learnPiece(Buffer.from(`${decoded(user)}:${password}`).toString('base64'));
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (error) {
+    if (error instanceof URIError) return text;
+    throw error;
+  }
+}
+
+/** A text without secrets: those that are known, in each form that programs write them, and those that their place tells. */
+export function redact(text: string): string {
+  return withoutPlaces(
+    withoutKnown(text, known('text'), () => '***'),
+    () => '***',
+  );
+}
+
+/** The same of UTF-8 with a character for each byte, and each byte keeps its place. */
+export function redactBytes(bytes: string): string {
+  return withoutPlaces(withoutKnown(bytes, known('bytes'), stars), stars);
+}
+
+/** A line of a config, every character in its place. */
+export function redactLine(line: string): string {
+  const named = /((?<![\w./-])([\w.-]+)["']?\s*[:=]\s*["']?)(?!\{\{|\$)((?<=")[^"]+|(?<=')[^']+|(?<!["'])[^\s"',{}[\]#][^\s,}\]#]*)/g;
+  return withoutPlaces(line, stars).replace(named, (all, before: string, name: string, value: string) =>
+    saysSecret(name) && value.length >= SHORTEST && !value.includes('://') ? before + stars(value) : all,
+  );
+}
+
+function stars(secret: string): string {
+  return '*'.repeat(secret.length);
+}
+
+/** All forms of what is known, by the piece that they begin or end with. */
+interface Forms {
+  /** Whether any piece begins so, by its first two characters. */
+  begins: Uint8Array;
+  pieces: Map<number, string[]>;
+  starts: Map<string, string[]>;
+  ends: Map<string, string[]>;
+}
+
+/** By text and by bytes, of so many values. */
+const compiled: { text: Forms | null; bytes: Forms | null; of: number } = { text: null, bytes: null, of: -1 };
+
+function known(as: 'text' | 'bytes'): Forms {
+  if (compiled.of < 0) learn(process.env);
+  if (compiled.of !== secrets.size + open.size) Object.assign(compiled, { text: null, bytes: null, of: secrets.size + open.size });
+  compiled[as] ??= compile(as === 'text' ? String : (form) => Buffer.from(form).toString('latin1'));
+  return compiled[as];
+}
+
+function compile(written: (form: string) => string): Forms {
+  const values = [...secrets].filter((value) => value.length >= SHORTEST && !PLAIN.test(value) && !open.has(value));
+  const forms = values.flatMap((value) => formsOf(value).map(written));
+  const starts = groups(forms, (form) => form.slice(0, PIECE));
+  const ends = groups(forms, (form) => form.slice(-PIECE));
+  const pieces = groups([...new Set([...starts.keys(), ...ends.keys()])], (piece) => beginning(piece, 0));
+  const begins = new Uint8Array(0x10000);
+  for (const key of pieces.keys()) begins[key] = 1;
+  return { begins, pieces, starts, ends };
+}
+
+function beginning(text: string, at: number): number {
+  return ((text.charCodeAt(at) << 8) ^ text.charCodeAt(at + 1)) & 0xffff;
+}
+
+function groups<Key>(texts: string[], by: (text: string) => Key): Map<Key, string[]> {
+  const found = new Map<Key, string[]>();
+  for (const text of texts) {
+    const others = found.get(by(text));
+    if (others) others.push(text);
+    else found.set(by(text), [text]);
+  }
+  return found;
+}
+
+function withoutKnown(text: string, { begins, pieces, starts, ends }: Forms, put: (secret: string) => string): string {
+  let result = '';
+  let from = 0;
+  for (let at = 0; at < text.length - 1; at += 1) {
+    const key = beginning(text, at);
+    if (begins[key] === 0) continue;
+    const here = (pieces.get(key) ?? []).filter((piece) => text.startsWith(piece, at));
+    if (here.length === 0) continue;
+    let [start, end] = [at, at];
+    for (const piece of here) {
+      for (const form of starts.get(piece) ?? []) end = Math.max(end, at + alike(form, 0, text, at, 1));
+      const last = at + piece.length - 1;
+      end = Math.max(end, last + 1);
+      for (const form of ends.get(piece) ?? []) start = Math.min(start, last + 1 - alike(form, form.length - 1, text, last, -1));
+    }
+    start = Math.max(from, start);
+    result += text.slice(from, start) + put(text.slice(start, end));
+    from = end;
+    at = end - 1;
+  }
+  return from === 0 ? text : result + text.slice(from);
+}
+
+/** How many characters two texts have in common from here on. */
+function alike(one: string, at: number, other: string, there: number, step: 1 | -1): number {
+  let count = 0;
+  while (one[at + count * step] !== undefined && one[at + count * step] === other[there + count * step]) count += 1;
+  return count;
+}
+
+function withoutPlaces(text: string, put: (secret: string) => string): string {
+  const inPlace = (_: string, before: string, secret: string) => before + put(secret);
+  const rest = text.includes('://') ? text.replace(PASSWORD, inPlace).replace(TOKEN, inPlace) : text;
+  if (!rest.includes('=')) return rest;
+  return rest
+    .replace(KEYWORD, inPlace)
+    .replace(PARAMETER, (all, before: string, name: string, secret: string) => (saysSecret(name) ? before + put(secret) : all));
+}
