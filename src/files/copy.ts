@@ -61,16 +61,20 @@ function copyEntry(source: string, target: string, mode: number | null): void {
  * have less is made in a folder that nobody else can enter.
  */
 export function copyFile(source: string, target: string, mode: number): void {
+  if ((fs.statSync(source).mode & 0o777 & ~mode) === 0) return copyPlainly(source, target, mode);
   const folder = temporaryBeside(target);
-  const copy = path.join(folder, 'copy');
   fs.mkdirSync(folder, { mode: 0o700 });
   try {
-    fs.copyFileSync(source, copy, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
-    fs.chmodSync(copy, mode);
-    fs.renameSync(copy, target);
+    copyPlainly(source, path.join(folder, 'copy'), mode);
+    fs.renameSync(path.join(folder, 'copy'), target);
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function copyPlainly(source: string, target: string, mode: number): void {
+  fs.copyFileSync(source, target, fs.constants.COPYFILE_FICLONE);
+  fs.chmodSync(target, mode);
 }
 
 /**

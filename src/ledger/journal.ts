@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { redact } from '../report/secrets.ts';
 import { documentText, parseHeader, parseLine, readIfThere, writeTemporary, writeWhole } from './document.ts';
 import { applyEvent, emptyRecord, type JournalEvent, type WorktreeRecord } from './record.ts';
 
@@ -61,7 +62,8 @@ export function openJournal(folder: string, worktree: string, repository: string
     get record() {
       return record as WorktreeRecord;
     },
-    append(event) {
+    append(given) {
+      const event = withoutSecrets(given);
       const line = eventLine(event);
       try {
         writeWhole(fd, line);
@@ -76,6 +78,13 @@ export function openJournal(folder: string, worktree: string, repository: string
     sync: () => fs.fdatasyncSync(fd),
     close: () => fs.closeSync(fd),
   };
+}
+
+/** What is only to be read by people. All else is needed as it is, to find and destroy what was made, and is made without secrets. */
+function withoutSecrets(event: JournalEvent): JournalEvent {
+  if (event.event === 'warnings') return { ...event, warnings: event.warnings.map(redact) };
+  if (event.event === 'url' || event.event === 'plan') return { ...event, url: event.url && redact(event.url) };
+  return event;
 }
 
 function eventLine(event: JournalEvent): string {

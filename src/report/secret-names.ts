@@ -1,7 +1,7 @@
 // DB_PASSWORD, apiKey, SECRET_KEY_BASE and MYSQL_PWD are secret; KEY_FILE, TOKEN_TTL and NEXT_PUBLIC_KEY are not.
 const ALWAYS = /passw|passphrase|pwd$|secret|tokens?$|credential|apikey|webhook|^(?:pass|pw|creds|jwt|salt|dsn)$/;
 const AT_THE_END = /^(?:keys?|auth|pat|sk)$/;
-const AFTER_KEY = /^(?:base|pem|base64|b64|hex|v?\d+)$/;
+const AFTER_KEY = /^(?:base|pem|b|hex|v)$/;
 const ABOUT =
   /^(?:ur[li]|host|port|file|path|dir|folder|ttl|expir\w*|lifetime|age|timeout|length|min|max|prefix|suffix|name|id|enabled|disabled|required|type|algorithm|alg|rounds|issuer|audience|provider|sock|limit|count|header|field|hint)$/;
 const ANY = /pass|pw|secret|token|cred|key|auth|hook|jwt|salt|dsn|pat|sk/i;
@@ -9,7 +9,8 @@ const OPEN = /^(?:user|username|login|name|database|db|host|hostname|project|ema
 
 /** Whether a variable, parameter or key of this name holds a secret. */
 export function saysSecret(name: string): boolean {
-  if (!ANY.test(name)) return false;
+  // The shell's own: where one is.
+  if (!ANY.test(name) || /^(?:OLD)?PWD$/.test(name)) return false;
   const words = wordsOf(name);
   const last = words.at(-1) ?? '';
   if (words.includes('webhook') || (words.some((word) => ALWAYS.test(word)) && !ABOUT.test(last))) return true;
@@ -24,5 +25,6 @@ export function saysOpen(name: string): boolean {
 
 function wordsOf(name: string): string[] {
   const parted = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase();
-  return parted.split(/[^a-z0-9]+/).filter((word) => word !== '');
+  const words = parted.split(/[^a-z0-9]+/).map((word) => word.replace(/\d+$/, ''));
+  return words.filter((word) => word !== '');
 }

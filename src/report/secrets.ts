@@ -56,22 +56,19 @@ function learnPlaces(value: string): void {
     const ends = [...rest.matchAll(/@/g)].map(({ index }) => index);
     // Which `@` is the last of it cannot be told where nobody has encoded it.
     if (rest[user.length] === ':' && !/^:\d{1,5}[/?#,]/.test(rest.slice(user.length)))
-      for (const end of ends) learnPassword(user, rest.slice(user.length + 1, end));
+      for (const end of ends) learnWritten(rest.slice(user.length + 1, end));
     const [, host = '', database = ''] = /^([^:/?#]*)(?::\d+)?(?:\/([^?#]*))?/.exec(rest.slice((ends.at(-1) ?? -1) + 1)) ?? [];
     for (const name of [user, host, database]) open.add(decoded(name));
   }
   for (const [, , token = ''] of value.matchAll(TOKEN)) learnPiece(token);
-  for (const [, , name = '', text = ''] of value.matchAll(PARAMETER))
-    if (saysSecret(name)) for (const one of [text, decoded(text)]) learnPiece(one);
+  for (const [, , name = '', text = ''] of value.matchAll(PARAMETER)) if (saysSecret(name)) learnWritten(text);
   for (const [, , text = ''] of value.matchAll(KEYWORD)) learnPiece(text);
 }
 
-function learnPassword(user: string, written: string): void {
-  for (const password of [written, decoded(written)]) {
-    learnPiece(password);
-    // What HTTP sends for it.
-    learnPiece(Buffer.from(`${decoded(user)}:${password}`).toString('base64'));
-  }
+/** As it stands in a URL. */
+function learnWritten(text: string): void {
+  learnPiece(text);
+  learnPiece(decoded(text));
 }
 
 function decoded(text: string): string {
