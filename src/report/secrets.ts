@@ -149,27 +149,33 @@ function groups<Key>(texts: string[], by: (text: string) => Key): Map<Key, strin
   return found;
 }
 
-function withoutKnown(text: string, { begins, pieces, starts, ends }: Forms, put: (secret: string) => string): string {
+function withoutKnown(text: string, forms: Forms, put: (secret: string) => string): string {
   let result = '';
   let from = 0;
+  for (const [start, end] of found(text, forms)) {
+    result += text.slice(from, start) + put(text.slice(start, end));
+    from = end;
+  }
+  return from === 0 ? text : result + text.slice(from);
+}
+
+/** Where secrets and pieces of them stand in a text; those that overlap are one. */
+function found(text: string, { begins, pieces, starts, ends }: Forms): [start: number, end: number][] {
+  const places: [start: number, end: number][] = [];
   for (let at = 0; at < text.length - 1; at += 1) {
     const key = beginning(text, at);
     if (begins[key] === 0) continue;
-    const here = (pieces.get(key) ?? []).filter((piece) => text.startsWith(piece, at));
-    if (here.length === 0) continue;
-    let [start, end] = [at, at];
-    for (const piece of here) {
-      for (const form of starts.get(piece) ?? []) end = Math.max(end, at + alike(form, 0, text, at, 1));
+    for (const piece of pieces.get(key) ?? []) {
+      if (!text.startsWith(piece, at)) continue;
       const last = at + piece.length - 1;
-      end = Math.max(end, last + 1);
-      for (const form of ends.get(piece) ?? []) start = Math.min(start, last + 1 - alike(form, form.length - 1, text, last, -1));
+      const after = Math.max(piece.length, ...(starts.get(piece) ?? []).map((form) => alike(form, 0, text, at, 1)));
+      const before = Math.max(piece.length, ...(ends.get(piece) ?? []).map((form) => alike(form, form.length - 1, text, last, -1)));
+      const [start, end] = places.at(-1) ?? [0, 0];
+      if (last + 1 - before < end) places[places.length - 1] = [Math.min(start, last + 1 - before), Math.max(end, at + after)];
+      else places.push([last + 1 - before, at + after]);
     }
-    start = Math.max(from, start);
-    result += text.slice(from, start) + put(text.slice(start, end));
-    from = end;
-    at = end - 1;
   }
-  return from === 0 ? text : result + text.slice(from);
+  return places;
 }
 
 /** How many characters two texts have in common from here on. */
