@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { learnEnvFiles } from '../files/env-file.ts';
+import { readKept } from '../git/kept.ts';
+import type { WorktreeRecord } from '../ledger/record.ts';
 import { Failure } from '../outcome.ts';
 import { print, printable, printableLines } from '../report/print.ts';
 import { redact } from '../report/secrets.ts';
+import { learnOutput } from '../resources/command/output.ts';
 import { logsFolder } from '../set-up.ts';
-import { findTarget, recordOf } from './target.ts';
+import { findTarget, recordOf, type Target } from './target.ts';
 
 /** `coppice logs [step]`: what a step printed the last time it ran; without a step, which logs there are. */
 export async function logs(step: string | undefined, options: { follow?: boolean; worktree?: string }): Promise<number> {
@@ -23,17 +26,21 @@ export async function logs(step: string | undefined, options: { follow?: boolean
       `There is no log of \`${step}\`.${names.length > 0 ? ` Logs: ${names.sort().join(', ')}.` : ' No step has run in this worktree.'}`,
       2,
     );
-  const placed = Object.entries(recordOf(place.repository.commonDir, worktree)?.files ?? {});
-  learnEnvFiles(
-    worktree.path,
-    placed.map(([name, spec]) => ({ path: name, spec })),
-  );
+  learnFrom(worktree, recordOf(place.repository.commonDir, worktree));
   const file = path.join(folder, `${step}.log`);
   if (options.follow) return follow(file);
   const text = fs.readFileSync(file, 'utf8');
   // A person's terminal is protected from what a command printed; a program gets every byte, but for secrets.
   process.stdout.write(process.stdout.isTTY ? printableLines(text) : redact(text));
   return 0;
+}
+
+/** Makes known what a step that runs now, or has left something running, can print. */
+function learnFrom({ path: root, adminDir }: Target['worktree'], record: WorktreeRecord | null): void {
+  const placed = Object.entries(record?.files ?? {}).map(([name, spec]) => ({ path: name, spec }));
+  learnEnvFiles(root, placed);
+  for (const [name, { output }] of Object.entries(readKept(adminDir)))
+    if (output !== undefined) learnOutput(JSON.parse(output), record?.resources[name]?.made.name ?? '');
 }
 
 function follow(file: string): Promise<number> {

@@ -170,9 +170,12 @@ function found(text: string, { begins, pieces, starts, ends }: Forms): [start: n
       const last = at + piece.length - 1;
       const after = Math.max(piece.length, ...(starts.get(piece) ?? []).map((form) => alike(form, 0, text, at, 1)));
       const before = Math.max(piece.length, ...(ends.get(piece) ?? []).map((form) => alike(form, form.length - 1, text, last, -1)));
-      const [start, end] = places.at(-1) ?? [0, 0];
-      if (last + 1 - before < end) places[places.length - 1] = [Math.min(start, last + 1 - before), Math.max(end, at + after)];
-      else places.push([last + 1 - before, at + after]);
+      let [start, end] = [last + 1 - before, at + after];
+      for (let other = places.at(-1); other && start < other[1]; other = places.at(-1)) {
+        [start, end] = [Math.min(start, other[0]), Math.max(end, other[1])];
+        places.pop();
+      }
+      places.push([start, end]);
     }
   }
   return places;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { filesBelow } from '../fixtures/canaries.ts';
 import { startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
 import { type PostgresServer, startPostgres } from '../fixtures/servers/postgres.ts';
-import { CLI, makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, makeWorld, read, type World } from '../fixtures/world.ts';
 
 let postgres: PostgresServer;
 let mysql: TestServer;

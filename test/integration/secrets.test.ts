@@ -358,13 +358,18 @@ test('init proposes a config from a repository full of secrets, and shows none',
 test('a log that is followed while its step runs shows no secret either', async () => {
   const world = recorded();
   const secret = take();
-  const config = `steps: { talk: 'cat .env; echo said; until [ -e go ]; do sleep 0.05; done; cat .env' }\n`;
+  const service = take();
+  const config = `resources: { X: { type: command, create: 'cat ../service' } }
+steps: { talk: 'cat .env; printenv X; echo said; until [ -e go ]; do sleep 0.05; done; cat .env; printenv X' }
+files: { .env: copy }
+`;
+  writeFiles(world.root, { service: service.value });
   const main = await shop(world, config, envLine('API_TOKEN', secret.value));
   const adding = add(world, main, 'a');
   const worktree = path.join(world.root, 'a');
   const logs = path.join(main, '.git/coppice/logs');
   await until(() => filesBelow(logs).some((file) => read(file).includes('said')), 'its log');
-  expect(filesBelow(logs).map((file) => fs.statSync(file).mode & 0o777)).toEqual([0o600]);
+  expect(new Set(filesBelow(logs).map((file) => fs.statSync(file).mode & 0o777))).toEqual(new Set([0o600]));
   const following = start(world, worktree, process.execPath, [
     path.resolve(import.meta.dirname, '../../dist/cli.cjs'),
     'logs',

@@ -4,13 +4,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { milliseconds } from '../../config/duration.ts';
 import { Failure } from '../../outcome.ts';
-import { learn, learnSecret } from '../../report/secrets.ts';
 import { readEnd, tail } from '../../steps/log-tail.ts';
 import { maskLog } from '../../steps/private-log.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { runCommand } from '../../steps/run-command.ts';
 import type { Created, DestroyEffects, ResolvedResource, ResourceContext, ResourceEffects, ResourceType } from '../resource.ts';
-import { type Output, readOutput } from './output.ts';
+import { learnOutput, type Output, readOutput } from './output.ts';
 import { ownRecipe, presetRecipe, type Recipe } from './recipe.ts';
 
 /** Whatever a config's `create` makes and its `destroy` removes. */
@@ -55,14 +54,6 @@ function resolve(type: string, recipe: Recipe, context: ResourceContext): Resolv
 function withOutput(resolved: ResolvedResource, { value, variables, parts }: Output): ResolvedResource {
   const { name = '' } = resolved.made;
   return { ...resolved, value: value ?? name, variables, parts: { name, ...parts }, detail: name };
-}
-
-/** The value of a command is secret unless it is just the name of what was made; of the rest, what says so. */
-function learnOutput(output: Output, name: string): Output {
-  const { value, variables, parts } = output;
-  learn({ ...parts, ...variables });
-  if (value !== null) learnSecret(value, name);
-  return output;
 }
 
 /** What decides what `create` prints: when it is changed, what was printed is not the value any more. */

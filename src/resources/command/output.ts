@@ -1,5 +1,6 @@
 import { readEnvText } from '../../files/env-text.ts';
 import { Failure } from '../../outcome.ts';
+import { learn, learnSecret } from '../../report/secrets.ts';
 import type { Recipe } from './recipe.ts';
 
 /** What a command's stdout says. Every bit of it may be secret: no message here may show any of it. */
@@ -23,6 +24,16 @@ export function readOutput({ output, value, keep }: Pick<Recipe, 'output' | 'val
   if (lacking !== undefined)
     throw new Failure(`\`keep\` names \`${lacking}\`, which is not in what \`create\` printed.${known(read.parts)}`);
   return read;
+}
+
+const HOST_NAME = /^(?:[a-z0-9-]{1,40}\.)+[a-z]{2,20}(?::\d+)?$/;
+
+/** Makes known what is secret in it: of the value all but names of hosts and of what was made, of the rest what says so. */
+export function learnOutput(output: Output, name: string): Output {
+  const { value, variables, parts } = output;
+  learn({ ...parts, ...variables });
+  if (value !== null && !HOST_NAME.test(value)) learnSecret(value, name);
+  return output;
 }
 
 function readText(stdout: string, name: string): Output {
