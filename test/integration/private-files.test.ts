@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { filesBelow } from '../fixtures/canaries.ts';
 import { startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
 import { type PostgresServer, startPostgres } from '../fixtures/servers/postgres.ts';
+import { endWorktreeServers } from '../fixtures/servers/redis.ts';
 import { CLI, makeWorld, read, type World } from '../fixtures/world.ts';
 
 let postgres: PostgresServer;
@@ -45,6 +46,7 @@ const under = (world: World, umask: string, cwd: string, ...command: string[]) =
 describe.each(['000', '077'])('under umask %s', (umask) => {
   test('what holds secrets is its owner’s alone from the moment that it is there', async () => {
     const world = makeWorld();
+    endWorktreeServers(world.state);
     const modes = path.join(world.root, 'modes');
     const main = await world.repository(
       'shop',

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type Canary, envLine, filesBelow, leaked, makeCanaries } from '../fixtures/canaries.ts';
 import { startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
 import { type PostgresServer, startPostgres } from '../fixtures/servers/postgres.ts';
-import { type RedisServer, startRedis } from '../fixtures/servers/redis.ts';
+import { endWorktreeServers, type RedisServer, startRedis } from '../fixtures/servers/redis.ts';
 import { makeWorld, type Result, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CANARIES = makeCanaries(100, 20_261);
@@ -40,6 +40,7 @@ const PROGRAMS = ['psql', 'pg_dump', 'mariadb', 'mariadb-dump', 'sqlite3', 'redi
 /** A world in which every command line is written down, and all that is printed. */
 function recorded(): World & { said: string[]; argv: string } {
   const world = makeWorld();
+  endWorktreeServers(world.state);
   const bin = path.join(world.root, 'bin');
   const argv = path.join(world.root, 'argv');
   fs.writeFileSync(argv, '');
