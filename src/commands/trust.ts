@@ -2,6 +2,7 @@ import { findPlace, type Place } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { isTerminal, openQuestions } from '../report/questions.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
+import { visible } from '../report/visible.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
 import { approvalsOf, approve, type Judged, judge, textOf, type Untrusted, writeHeld } from '../trust/judge.ts';
 import { readSettings } from '../trust/settings.ts';
@@ -73,23 +74,23 @@ async function look(argument: string | undefined): Promise<Judged> {
 
 async function show({ closure, place }: Judged, { content, outside }: Untrusted, report: Reporter): Promise<void> {
   const text = await textOfContent(closure.content, textsOf(closure));
-  if (content !== null) {
-    const changes = await changesSince(approvalsOf(place.repository.commonDir)?.last() ?? null, text);
-    report.title('what this branch asks for');
-    report.text(text);
-    if (changes !== null) {
-      report.title('what changed since the last approval');
-      report.text(changes === '' ? '(nothing that is shown)' : changes);
-    }
-    report.warn(content);
-  } else {
-    report.title('what would run, and was approved before');
-    report.text(text);
+  report.title(content === null ? 'what would run, and was approved before' : 'what this branch asks for');
+  showWhole(text);
+  const changes = content === null ? null : await changesSince(approvalsOf(place.repository.commonDir)?.last() ?? null, text);
+  if (changes !== null) {
+    report.title('what changed since the last approval');
+    showWhole(changes === '' ? '(nothing that is shown)' : changes);
   }
+  if (content !== null) report.warn(content);
   if (outside !== null)
     report.warn(
       `${outside}: what runs there, as an install does, may run programs of the branch that no config shows. Look at its commits.`,
     );
+}
+
+/** All of it: what is left out elsewhere because it looks like a secret is the branch's own here, and could hide what it does. */
+function showWhole(text: string): void {
+  process.stderr.write(`${text.split('\n').map(visible).join('\n')}\n`);
 }
 
 function textsOf({ files }: Closure): Record<string, string> {

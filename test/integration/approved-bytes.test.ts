@@ -87,15 +87,14 @@ describe('while files change all the time', () => {
 });
 
 describe('on a terminal', () => {
-  const hostile = CONFIG.replace('echo bye', 'echo \\u001b[2J\\u202e\\u200bx').replace(
+  const HOSTILE = CONFIG.replace('bye: echo bye', 'bye: "echo \\e[2J\\u202e\\u200bx"').replace(
     'teardown:',
-    '  more: "echo more > more.log"\nteardown:',
+    '  more: "echo more > more.log; : curl http://a:b;touch@x"\nteardown:',
   );
 
   test('up shows what would run and what changed, with nothing hidden, asks, and goes on', async () => {
     const yard = await makeYard();
-    const text = hostile.replace('bye: echo \\u001b[2J\\u202e\\u200bx', 'bye: "echo \\e[2J\\u202e\\u200bx"');
-    await yard.branch('edit', { 'worktree.config.yaml': text });
+    await yard.branch('edit', { 'worktree.config.yaml': HOSTILE });
     const { path: folder } = await yard.add('edit');
     const onTerminal = (input: string, ...args: string[]) =>
       yard.world.run(folder, 'script', ['-qec', [process.execPath, CLI, ...args].join(' '), '/dev/null'], {
@@ -105,7 +104,8 @@ describe('on a terminal', () => {
     const refused = await onTerminal('n\n', 'up');
     expect(refused.code).toBe(3);
     expect(refused.stdout).toContain('+  more:');
-    expect(refused.stdout).toContain('+    run: echo more > more.log');
+    // What looks like a password is not left out here: it would hide a command.
+    expect(refused.stdout).toContain('echo more > more.log; : curl http://a:b;touch@x');
     expect(refused.stdout).toMatch(/bye:\s+run: "echo (\\e|\\u\{1b\})\[2J\\u\{202e\}\\u\{200b\}x"/);
     expect(refused.stdout).not.toContain('\u202e');
     expect(refused.stdout).not.toContain('\u001b[2J');

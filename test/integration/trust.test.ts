@@ -102,6 +102,8 @@ describe('a branch that asks for something else than what was approved is added,
     await world.git(main, 'add', '.husky');
     await world.git(main, 'commit', '-qm', 'husky');
     await yard.branch('edit', { 'worktree.config.yaml': CONFIG.replace('echo bye', 'echo x'), '.husky/pre-commit': `${touch(yard)}\n` });
+    // In the main worktree it ran, when it was committed there.
+    fs.rmSync(canary);
     const { path: folder } = await yard.add('edit');
     expect(await yard.state('edit')).toBe('untrusted');
     await world.git(folder, 'commit', '-q', '--allow-empty', '-m', 'looked at');
