@@ -2,7 +2,7 @@ import { findPlace, type Place } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { isTerminal, openQuestions } from '../report/questions.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { visible } from '../report/visible.ts';
+import { visibleLines } from '../report/visible.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
 import { approvalsOf, approve, type Judged, judge, textOf, type Untrusted, writeHeld } from '../trust/judge.ts';
 import { readSettings } from '../trust/settings.ts';
@@ -90,7 +90,7 @@ async function show({ closure, place }: Judged, { content, outside }: Untrusted,
 
 /** All of it: what is left out elsewhere because it looks like a secret is the branch's own here, and could hide what it does. */
 function showWhole(text: string): void {
-  process.stderr.write(`${text.split('\n').map(visible).join('\n')}\n`);
+  process.stderr.write(`${visibleLines(text)}\n`);
 }
 
 function textsOf({ files }: Closure): Record<string, string> {

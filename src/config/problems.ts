@@ -1,4 +1,4 @@
-import { visible } from '../report/visible.ts';
+import { visible, visibleLines } from '../report/visible.ts';
 
 /** One thing wrong with a config file, or one thing to look at. */
 export interface Problem {
@@ -18,24 +18,34 @@ export interface Problem {
 
 /** A problem as it is printed: where, what, the line with a caret under it, and the hint. */
 export function formatProblem(problem: Problem): string {
+  return visibleLines(problemText(problem));
+}
+
+/** The same for a message, which is made visible when it is printed. */
+export function problemText(problem: Problem): string {
   const { file, line, column, width, message, hint, source } = problem;
   const place = line > 0 ? `${file}:${line}:${column}` : file;
-  const lines = [`${visible(place)}  ${visible(message)}`];
+  const lines = [`${oneLine(place)}  ${oneLine(message)}`];
   if (source !== null && line > 0) {
     const shown = cut(source, column);
     const gutter = `  ${line} | `;
-    // What is made visible is longer than it was.
+    // What is made visible is longer than it was. A tab takes one place, as in the column.
     const before = visible(shown.text.slice(0, shown.caret));
     const under = visible(shown.text.slice(shown.caret, shown.caret + width));
-    lines.push(`${gutter}${visible(shown.text)}`);
+    lines.push(`${gutter}${shown.text}`);
     lines.push(`${' '.repeat(gutter.length + before.length)}${'^'.repeat(Math.max(1, under.length))}`);
   }
-  if (hint !== null) lines.push(`  ${visible(hint)}`);
+  if (hint !== null) lines.push(`  ${oneLine(hint)}`);
   return lines.join('\n');
+}
+
+/** What stands in a config begins no line of its own. */
+function oneLine(text: string): string {
+  return text.replaceAll('\n', visible);
 }
 
 /** A long line is shown around the place in question. */
 function cut(source: string, column: number): { text: string; caret: number } {
   const start = column > 100 ? column - 60 : 0;
-  return { text: source.slice(start, start + 120), caret: Math.min(column - 1 - start, 120) };
+  return { text: source.slice(start, start + 120).replaceAll('\t', ' '), caret: Math.min(column - 1 - start, 120) };
 }

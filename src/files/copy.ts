@@ -61,7 +61,10 @@ function copyEntry(source: string, target: string, mode: number | null): void {
  * have less is made in a folder that nobody else can enter.
  */
 export function copyFile(source: string, target: string, mode: number): void {
-  if ((fs.statSync(source).mode & 0o777 & ~mode) === 0) return copyPlainly(source, target, mode);
+  if ((fs.statSync(source).mode & 0o777 & ~mode) === 0) {
+    copyPlainly(source, target, mode);
+    return;
+  }
   const folder = temporaryBeside(target);
   fs.mkdirSync(folder, { mode: 0o700 });
   try {

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { judgeConfig } from '../config/load.ts';
-import { formatProblem } from '../config/problems.ts';
+import { problemText } from '../config/problems.ts';
 import { expandShorthands } from '../config/shorthand.ts';
 import { parseSource } from '../config/source.ts';
 import type { Place } from '../git/worktrees.ts';
@@ -15,10 +15,10 @@ import { worktreeTree } from '../trust/tree.ts';
 /** Judges a config's text as `check` does. @throws when it is wrong: it was generated here */
 export async function judged(text: string, name: string, root: string): Promise<Closure> {
   const read = parseSource(text, name);
-  if ('problems' in read) throw new Error(`the proposed config is wrong:\n${read.problems.map(formatProblem).join('\n')}`);
+  if ('problems' in read) throw new Error(`the proposed config is wrong:\n${read.problems.map(problemText).join('\n')}`);
   const base = expandShorthands(read.source.value);
   const result = await judgeConfig(base, [read.source], root);
-  if ('problems' in result) throw new Error(`the proposed config is wrong:\n${result.problems.map(formatProblem).join('\n')}`);
+  if ('problems' in result) throw new Error(`the proposed config is wrong:\n${result.problems.map(problemText).join('\n')}`);
   return closureOf(result.config, base, worktreeTree(root));
 }
 

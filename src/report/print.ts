@@ -1,5 +1,5 @@
 import { redact } from './secrets.ts';
-import { visible } from './visible.ts';
+import { visible, visibleLines } from './visible.ts';
 
 /** A text fit to be printed on one line: without secrets, made safe. */
 export function printable(text: string): string {
@@ -8,7 +8,7 @@ export function printable(text: string): string {
 
 /** The same of a text of several lines. */
 export function printableLines(text: string): string {
-  return redact(text).split('\n').map(visible).join('\n');
+  return visibleLines(redact(text));
 }
 
 /** Prints on stdout, without secrets. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isData } from '../config/data.ts';
 import { loadKnownConfig } from '../config/find.ts';
-import { formatProblem } from '../config/problems.ts';
+import { problemText } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { Failure } from '../outcome.ts';
 import { composeNames } from '../resources/compose/names.ts';
@@ -42,7 +42,7 @@ const IN_ORDER = ['resources', 'env', 'files', 'steps', 'teardown'];
 export async function readClosure(root: string, main: string | null): Promise<Closure | null> {
   const loaded = await loadKnownConfig(root, main);
   if (loaded.state === 'absent') return null;
-  if (loaded.state === 'wrong') throw new Failure(loaded.problems.map(formatProblem).join('\n\n'), 2);
+  if (loaded.state === 'wrong') throw new Failure(loaded.problems.map(problemText).join('\n\n'), 2);
   return closureOf(loaded.config, loaded.base, worktreeTree(root));
 }
 

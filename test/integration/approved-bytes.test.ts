@@ -89,7 +89,7 @@ describe('while files change all the time', () => {
 describe('on a terminal', () => {
   const HOSTILE = CONFIG.replace('bye: echo bye', 'bye: "echo \\e[2J\\u202e\\u200bx"').replace(
     'teardown:',
-    '  more: "echo more > more.log; : curl http://a:b;touch@x"\nteardown:',
+    `  more: "echo more > more.log; : 'curl http://a:b;touch@x'"\nteardown:`,
   );
 
   test('up shows what would run and what changed, with nothing hidden, asks, and goes on', async () => {
@@ -105,7 +105,7 @@ describe('on a terminal', () => {
     expect(refused.code).toBe(3);
     expect(refused.stdout).toContain('+  more:');
     // What looks like a password is not left out here: it would hide a command.
-    expect(refused.stdout).toContain('echo more > more.log; : curl http://a:b;touch@x');
+    expect(refused.stdout).toContain("echo more > more.log; : 'curl http://a:b;touch@x'");
     expect(refused.stdout).toMatch(/bye:\s+run: "echo (\\e|\\u\{1b\})\[2J\\u\{202e\}\\u\{200b\}x"/);
     expect(refused.stdout).not.toContain('\u202e');
     expect(refused.stdout).not.toContain('\u001b[2J');
