@@ -4,6 +4,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { benchConfigs } from './configs.mjs';
 import { benchGuards } from './guards.mjs';
 import { benchPostgres } from './postgres.mjs';
 
@@ -116,6 +117,7 @@ try {
   }
   row('Ctrl-C in a step until all that was started has ended, ms', String(median(times)), 'at most 1000');
 
+  await benchConfigs({ root, row, fewer });
   await benchPostgres({ root, env, cli, inTurn, row, fewer });
 } finally {
   fs.rmSync(root, { recursive: true, force: true });

@@ -11,7 +11,7 @@ import type { RuleReport } from './rule-report.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { expandShorthands, mergeLocal } from './shorthand.ts';
-import { locate, type ReadSource, readSource, type Source } from './source.ts';
+import { locate, MAX_PROBLEMS, more, type ReadSource, readSource, type Source } from './source.ts';
 import { misspeltKeys, sentenceFor } from './zod-sentences.ts';
 
 /** What loading came to. `absent`: this branch has no config, and nothing is to be done. */
@@ -102,14 +102,21 @@ export async function judgeConfig(
   root: string | null,
 ): Promise<{ config: Config } | { problems: Problem[] }> {
   const problems: Problem[] = [];
-  const report: RuleReport = (at, message, { hint = null, want = 'value', part = null } = {}) =>
-    problems.push(place(sources, at, message, hint, want, part));
+  let untold = 0;
+  const report: RuleReport = (at, message, { hint = null, want = 'value', part = null } = {}) => {
+    if (problems.length < MAX_PROBLEMS) problems.push(place(sources, at, message, hint, want, part));
+    else untold += 1;
+  };
   if (!isData(value)) throw new TypeError('a config that is not a map');
   const { config, dropped } = parseLeniently(value, report);
   if (config) await checkRules(config, dropped, root, report);
   if (problems.length > 0 || !config)
-    return { problems: problems.sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line || a.column - b.column) };
+    return { problems: [...problems.sort(byPlace), ...(untold > 0 ? [more(sources[0]?.file ?? 'the config', untold)] : [])] };
   return { config };
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  return a.file.localeCompare(b.file) || a.line - b.line || a.column - b.column;
 }
 
 /**

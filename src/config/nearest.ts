@@ -1,16 +1,19 @@
 import leven from 'leven';
 
+/** The edit distance at which counting ends. */
+const MOST = 4;
+
 /** The candidate that a wrong name was probably meant to be, or null when none is close. */
 export function nearest(wrong: string, candidates: Iterable<string>): string | null {
   let best: { name: string; distance: number } | null = null;
   for (const name of candidates) {
     const distance = isSwap(wrong.toLowerCase(), name.toLowerCase())
       ? 1
-      : leven(wrong.toLowerCase(), name.toLowerCase(), { maxDistance: 4 });
+      : leven(wrong.toLowerCase(), name.toLowerCase(), { maxDistance: MOST });
     if (best === null || distance < best.distance) best = { name, distance };
   }
-  // Of a name of one or two letters too little is left when one of them is wrong.
-  const allowed = wrong.length < 3 ? 0 : Math.max(1, Math.floor(wrong.length / 3));
+  // Of a name of one or two letters too little is left when one of them is wrong. Everything further off counts as MOST.
+  const allowed = wrong.length < 3 ? 0 : Math.min(MOST - 1, Math.max(1, Math.floor(wrong.length / 3)));
   return best && best.distance <= allowed ? best.name : null;
 }
 

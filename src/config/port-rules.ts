@@ -1,5 +1,6 @@
 import type { RuleReport } from './rule-report.ts';
 import type { Config } from './schema.ts';
+import { MAX_PROBLEMS } from './source.ts';
 
 /** Two bases closer than this many slots are taken for a mistake: each takes the other's port from an early worktree. */
 const SLOTS_LOOKED_AT = 10;
@@ -9,6 +10,7 @@ export function basesApart(config: Config, report: RuleReport): void {
   const ports = Object.entries(config.resources).flatMap(([name, spec]) =>
     spec.type === 'port' ? [{ name, base: spec.base, step: spec.step }] : [],
   );
+  let told = 0;
   for (const [index, one] of ports.entries()) {
     if (one.base + one.step > 65_535)
       report(
@@ -17,7 +19,10 @@ export function basesApart(config: Config, report: RuleReport): void {
         { hint: 'Choose a lower base.' },
       );
     for (const other of ports.slice(index + 1)) {
+      // Looking for another base takes its time, and of many clashes the first ones say enough.
+      if (told === MAX_PROBLEMS) return;
       if (one.base === other.base) {
+        told += 1;
         report(['resources', other.name, 'base'], `\`${other.name}\` has the same base as \`${one.name}\`: ${one.base}`, {
           hint: another(other, ports),
         });
@@ -26,6 +31,7 @@ export function basesApart(config: Config, report: RuleReport): void {
       const [low, high] = one.base < other.base ? [one, other] : [other, one];
       const slot = meetingSlot(low, high);
       if (slot !== null) {
+        told += 1;
         report(
           ['resources', other.name, 'base'],
           `\`${low.name}\` of worktree ${slot} would be ${high.base} (${low.base} + ${slot} × ${low.step}), the base of \`${high.name}\``,

@@ -117,7 +117,11 @@ function oneSourceTwice(config: Config, report: RuleReport): void {
 }
 
 /** A password: before the `@`, or as a parameter as JDBC has it. */
-const PASSWORD = /:\/\/[^:/@?#]*:(?!\{\{)[^@]+@|[?&](?:password|passwd|pwd|sslpassword)=(?!\{\{)[^&]/i;
+function hasPassword(value: string): boolean {
+  // Only before the last `@`: beyond it every `://` would look for one in vain, to the end.
+  const user = value.slice(0, Math.max(0, value.lastIndexOf('@')));
+  return /:\/\/[^:/@?#]*:(?!\{\{)[^@]/.test(user) || /[?&](?:password|passwd|pwd|sslpassword)=(?!\{\{)[^&]/i.test(value);
+}
 
 /** What was made is dropped when the config is gone, and the ledger holds no secret: it must know where to read it again. */
 function noPasswords(config: Config, report: RuleReport): void {
@@ -125,7 +129,7 @@ function noPasswords(config: Config, report: RuleReport): void {
     if (RESOURCE_TYPES[spec.type].parts === null) continue;
     for (const key of ['from', 'admin'] as const) {
       const value = key in spec ? (spec as { [Key in typeof key]?: string })[key] : undefined;
-      if (value !== undefined && PASSWORD.test(value))
+      if (value !== undefined && hasPassword(value))
         report(['resources', name, key], `\`${key}\` holds a password`, {
           hint: `Put the URL into an env file of the main worktree, and write \`${key}: "{{main.env.NAME}}"\`.`,
         });

@@ -1,16 +1,19 @@
 import fs from 'node:fs';
 import type { CST } from 'yaml';
-import { Composer, type Document, isMap, isNode, isScalar, type Node, type Pair, Parser } from 'yaml';
+import { Composer, type Document, isMap, isNode, isScalar, Lexer, type Node, type Pair, Parser } from 'yaml';
 import { errorCode } from '../outcome.ts';
 import { redactLine } from '../report/secrets.ts';
 import type { Problem } from './problems.ts';
-import { type At, jsonProblems, yamlProblems } from './yaml-problems.ts';
+import { type At, isRefused, jsonProblems, refusedTokens, yamlProblems } from './yaml-problems.ts';
 
 /** More would be no config; also bounds what a hostile file can cost. */
 const MAX_BYTES = 64 * 1024;
 /** The composer recurses: ten thousand levels would overflow Node's stack. */
 const MAX_DEPTH = 40;
-const MAX_PROBLEMS = 20;
+/** Keys and values. What compares each with each would take minutes for those that 64 KiB can hold. */
+const MAX_PARTS = 1000;
+/** A file of one mistake made a thousand times is told of the first ones. */
+export const MAX_PROBLEMS = 20;
 const SMALLEST = 'The smallest useful file is two lines: `resources:` and `  PORT: 3000`.';
 
 /** A config file's data together with where each part of it stands. */
@@ -57,16 +60,24 @@ function readPlainFile(file: string): { content: Buffer } | { wrong: string; hin
 
 /** Parses the text of a config file; see {@link readSource}. */
 export function parseSource(text: string, name: string): ReadSource {
+  const position = placesIn(text);
   const at: At = (offset, message, width = 1, hint = null) => ({
-    ...position(text, offset),
+    ...position(offset),
     file: name,
     width,
     message,
     hint,
   });
   if (text.trim() === '') return { problems: [whole(name, 'is empty', SMALLEST)] };
-  const { tokens, tooDeep } = scan([...new Parser().parse(text)]);
+  const top = parsed(text);
+  const { tokens, tooDeep } = typeof top === 'number' ? { tokens: { top: [], all: [] }, tooDeep: top } : scan(top);
   if (tooDeep !== null) return { problems: [at(tooDeep, `is nested more than ${MAX_DEPTH} levels deep`)] };
+  const parts = tokens.all.filter(({ type }) => PARTS.includes(type));
+  const first = parts[MAX_PARTS];
+  if (first !== undefined) return { problems: [at(first.offset, `has more than ${MAX_PARTS} keys and values`)] };
+  const refused = tokens.all.filter(isRefused);
+  if (refused.length > MAX_PROBLEMS)
+    return { problems: [...refusedTokens(refused.slice(0, MAX_PROBLEMS), at), more(name, refused.length - MAX_PROBLEMS)] };
   const [document, second] = [
     ...new Composer({ version: '1.2', uniqueKeys: true, strict: true, keepSourceTokens: false }).compose(tokens.top, true, text.length),
   ] as Document[];
@@ -79,15 +90,38 @@ export function parseSource(text: string, name: string): ReadSource {
   return { source: { file: name, value: document.toJS({ maxAliasCount: 0 }), text, document } };
 }
 
-/** A file of one mistake made ten thousand times is told of the first ones. */
+/** The tokens that are a key or a value. */
+const PARTS: CST.Token['type'][] = [
+  ...(['alias', 'scalar', 'single-quoted-scalar', 'double-quoted-scalar', 'block-scalar'] as const),
+  ...(['block-map', 'block-seq', 'flow-collection'] as const),
+];
+
+/** How many problems are not told. */
+export function more(name: string, count: number): Problem {
+  return whole(name, `has ${count} more problems`, null);
+}
+
 function shortened(problems: Problem[], name: string): Problem[] {
   const sorted = problems.sort((a, b) => a.line - b.line || a.column - b.column);
   if (sorted.length <= MAX_PROBLEMS) return sorted;
-  return [...sorted.slice(0, MAX_PROBLEMS), whole(name, `has ${sorted.length - MAX_PROBLEMS} more problems`, null)];
+  return [...sorted.slice(0, MAX_PROBLEMS), more(name, sorted.length - MAX_PROBLEMS)];
 }
 
 function whole(file: string, message: string, hint: string | null): Problem {
   return { file, line: 0, column: 0, width: 0, message, hint, source: null };
+}
+
+/** The file's tokens, or where it is nested so deep that the parser, which recurses when it closes levels, could overflow Node's stack. */
+function parsed(text: string): CST.Token[] | number {
+  const parser = new Parser();
+  const tokens: CST.Token[] = [];
+  for (const lexeme of new Lexer().lex(text)) {
+    tokens.push(...parser.next(lexeme));
+    // The document is the first on the stack, and the last may be a word.
+    const [tooDeep, ...more] = parser.stack.slice(MAX_DEPTH + 1);
+    if (tooDeep !== undefined && more.length > 0) return tooDeep.offset;
+  }
+  return [...tokens, ...parser.end()];
 }
 
 /** Every token of the file in its order, found without recursion, or where it is nested too deep for the composer, which recurses. */
@@ -138,13 +172,23 @@ function keepTextAsWritten(node: unknown, path: string[]): void {
 }
 
 /** The line and column of an offset, 1-based, and the line itself. The library's line counter misses lines of broken files. */
-function position(text: string, offset: number): { line: number; column: number; source: string } {
-  const start = offset === 0 ? 0 : text.lastIndexOf('\n', offset - 1) + 1;
-  const end = text.indexOf('\n', start);
-  const line = text.slice(0, start).split('\n').length;
-  const source = text.slice(start, end < 0 ? undefined : end).replace(/\r$/, '');
-  return { line, column: Math.min(offset - start, source.length) + 1, source: redactLine(source) };
-}
+function placesIn(text: string): (offset: number) => { line: number; column: number; source: string } {
+  const starts = [0];
+  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) starts.push(end + 1);
+  const sources = new Map<number, string>();
+  return (offset) => {
+    let [line, after] = [0, starts.length];
+    while (after - line > 1) {
+      const middle = (line + after) >> 1;
+      if ((starts[middle] ?? 0) <= offset) line = middle;
+      else after = middle;
+    }
+    const start = starts[line] ?? 0;
+    const source = sources.get(line) ?? redactLine(text.slice(start, starts[line + 1] ?? text.length).replace(/\r?\n?$/, ''));
+    sources.set(line, source);
+    return { line: line + 1, column: Math.min(offset - start, source.length) + 1, source };
+  };
+}}
 
 /**
  * Where a path of keys stands in a source: the key itself when `key` is asked for, else its value, or this part of its text.
@@ -156,6 +200,7 @@ export function locate(
   want: 'key' | 'value',
   part: string | null = null,
 ): { line: number; column: number; width: number; source: string } | null {
+  const position = placesIn(source.text);
   let node: unknown = source.document.contents;
   let found: Node | null = isNode(node) ? node : null;
   let key: Node | null = null;
@@ -175,8 +220,8 @@ export function locate(
   if (!target?.range) return null;
   const [start, end] = target.range;
   const within = part === null || !isScalar(target) ? -1 : wordAt(source.text.slice(start, end), part);
-  if (part !== null && within >= 0) return { ...position(source.text, start + within), width: part.length };
-  const place = position(source.text, start);
+  if (part !== null && within >= 0) return { ...position(start + within), width: part.length };
+  const place = position(start);
   const length = isScalar(target) && end > start ? end - start : 1;
   return { ...place, width: Math.min(length, Math.max(1, place.source.length - place.column + 1)) };
 }

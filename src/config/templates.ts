@@ -51,6 +51,8 @@ export function isTemplate(text: string): boolean {
  * calls and blocks, which it renders as "undefined" or nothing.
  */
 export function checkTemplate(handlebars: typeof Handlebars, text: string, known: KnownNames): TemplateProblem[] {
+  const tooMuch = tooLarge(text);
+  if (tooMuch !== null) return [tooMuch];
   let tree: hbs.AST.Program;
   try {
     tree = handlebars.parse(text);
@@ -136,6 +138,22 @@ export function checkTemplate(handlebars: typeof Handlebars, text: string, known
   };
   statements(tree);
   return problems;
+}
+
+/** What a template may hold at most: for more, and for calls within calls, Handlebars' parser takes minutes. */
+const MAX_EXPRESSIONS = 500;
+const MAX_CALLS = 20;
+
+function tooLarge(text: string): TemplateProblem | null {
+  const expressions = [...text.matchAll(/\{\{[^}]*/g)];
+  const at = expressions.find(({ 0: expression }) => expression.split('(').length > MAX_CALLS + 1) ?? expressions[MAX_EXPRESSIONS];
+  if (at === undefined) return null;
+  const above = text.slice(0, at.index).split('\n');
+  const message =
+    at === expressions[MAX_EXPRESSIONS]
+      ? `the template has more than ${MAX_EXPRESSIONS} expressions`
+      : `an expression has more than ${MAX_CALLS} calls within calls`;
+  return { message, name: null, candidates: [], hint: null, part: null, line: above.length, column: (above.at(-1)?.length ?? 0) + 1 };
 }
 
 /** A use of each helper, for hints. */

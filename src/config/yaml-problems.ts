@@ -11,8 +11,13 @@ export function yamlProblems(document: Document, tokens: CST.Token[], text: stri
   return [...refusedTokens(tokens, at), ...syntax, ...(syntax.length > 0 ? [] : refusedNodes(document, text, at))];
 }
 
+/** Whether a token is one that no config may have, whatever it says. */
+export function isRefused({ type }: CST.Token): boolean {
+  return ['alias', 'anchor', 'tag', 'directive'].includes(type);
+}
+
 /** Aliases can make a small file large; tags build objects; a directive changes what the rest means (`%YAML 1.1`: `no` is false). */
-function refusedTokens(tokens: CST.Token[], at: At): Problem[] {
+export function refusedTokens(tokens: CST.Token[], at: At): Problem[] {
   return tokens.flatMap((token) => {
     if (!('source' in token)) return [];
     const { type, offset, source } = token;
@@ -38,9 +43,10 @@ function syntaxProblems(document: Document, tokens: CST.Token[], text: string, a
   );
   if (unclosed && 'source' in unclosed)
     return [at(unclosed.offset, `a ${unclosed.source[0] === '"' ? 'double' : 'single'} quote is opened here and never closed`)];
-  const bare = /(?<=:[ \t]+)\{\{/.exec(text);
-  if (document.errors.length > 0 && bare && document.errors[0] && bare.index <= document.errors[0].pos[0])
-    return [at(bare.index, 'a value that begins with `{{` must be in quotes', 2, 'Like this: `"{{PORT}}"`.')];
+  const bare = /:[ \t]+(?=\{\{)/.exec(text);
+  const start = bare === null ? 0 : bare.index + bare[0].length;
+  if (document.errors.length > 0 && bare && document.errors[0] && start <= document.errors[0].pos[0])
+    return [at(start, 'a value that begins with `{{` must be in quotes', 2, 'Like this: `"{{PORT}}"`.')];
   return [...document.errors, ...document.warnings]
     .filter(({ code }) => !ABOUT_REFUSED.includes(code))
     .map(({ code, message, pos: [start, end] }) => {

@@ -5,7 +5,7 @@ import { visible, visibleLines } from '../../src/report/visible.ts';
 /** Code points of kinds that hide, move, join or look like others; a generator each. */
 const among = (first: number, last: number) => fc.integer({ min: first, max: last }).map((code) => String.fromCodePoint(code));
 const HOSTILE = fc.oneof(
-  { weight: 4, arbitrary: fc.string({ minLength: 1, maxLength: 3, unit: 'binary' }) },
+  { weight: 4, arbitrary: among(0, 0x10ffff) },
   among(0x00, 0x1f),
   among(0x7f, 0x9f),
   fc.constantFrom('\u001b[31m', '\u001b]8;;http://x\u0007', '\u001b[2J', '\r', '\t', ' ', '\n', '\b\b\b', '\u009b1A'),
