@@ -188,7 +188,7 @@ function placesIn(text: string): (offset: number) => { line: number; column: num
     sources.set(line, source);
     return { line: line + 1, column: Math.min(offset - start, source.length) + 1, source };
   };
-}}
+}
 
 /**
  * Where a path of keys stands in a source: the key itself when `key` is asked for, else its value, or this part of its text.
