@@ -8,6 +8,8 @@ import { saysOpen, saysSecret } from './secret-names.ts';
 const secrets = new Set<string>();
 /** What users, databases and hosts are called. */
 const open = new Set<string>();
+/** Variables that are known: a set-up meets the same ones several times. */
+const met = new Set<string>();
 
 /** Shorter ones, and these, would blank out half of a text. In a URL their place tells. */
 const SHORTEST = 6;
@@ -28,7 +30,8 @@ const KEYWORD = new RegExp(String.raw`((?<![\w.?&;-])(?:password|passwd|pwd)=)${
 /** Makes known what is secret among variables, by their names and in URLs. @returns the variables */
 export function learn<Values extends Record<string, string | null | undefined>>(variables: Values): Values {
   for (const [name, value] of Object.entries(variables)) {
-    if (!value) continue;
+    if (!value || met.has(`${name}=${value}`)) continue;
+    met.add(`${name}=${value}`);
     learnPlaces(value);
     if (saysOpen(name)) open.add(value);
     else if (saysSecret(name)) learnSecret(value);
@@ -60,7 +63,8 @@ function learnPlaces(value: string): void {
     const [, host = '', database = ''] = /^([^:/?#]*)(?::\d+)?(?:\/([^?#]*))?/.exec(rest.slice((ends.at(-1) ?? -1) + 1)) ?? [];
     for (const name of [user, host, database]) open.add(decoded(name));
   }
-  for (const [, , token = ''] of value.matchAll(TOKEN)) learnPiece(token);
+  for (const [, , token = ''] of value.includes('@') ? value.matchAll(TOKEN) : []) learnPiece(token);
+  if (!value.includes('=')) return;
   for (const [, , name = '', text = ''] of value.matchAll(PARAMETER)) if (saysSecret(name)) learnWritten(text);
   for (const [, , text = ''] of value.matchAll(KEYWORD)) learnPiece(text);
 }
