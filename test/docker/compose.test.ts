@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { countPoints, JOURNAL, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { type Compose, type DockerEngine, startDocker } from '../fixtures/servers/docker.ts';
 import { CLI, makeWorld, read, start, until, type World } from '../fixtures/world.ts';
@@ -25,7 +26,6 @@ volumes:
   data: {}
 `;
 /** Ends a runner at a moment that is counted; see there. */
-const PRELOAD = `--require=${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 const UP = 'resources: { COMPOSE_PROJECT_NAME: { type: compose, up: true, timeout: 60s } }\n';
 
 /** A repository with a compose file. The world's programs reach the engine of these tests. */
@@ -242,26 +242,18 @@ test.for(['journal', 'programs'] as const)(
   async (what) => {
     const world = makeWorld();
     const main = await shop(world, 'v2', { 'compose.yaml': SMALL });
-    const [killAt, count] = what === 'journal' ? ['KILL_AT', 'COUNT'] : ['KILL_AT_SPAWN', 'COUNT_SPAWNS'];
-    const like = { NODE_OPTIONS: PRELOAD, COPPICE_TEST_SPAWNS_LIKE: 'docker' };
-    const counter = path.join(world.root, 'count');
+    const kind = what === 'journal' ? JOURNAL : '^start .*docker';
     const own = (name: string) => [`shop-${name}-db-1`, `shop-${name}_data`, `shop-${name}_default`];
-    const adding = (name: string, env: NodeJS.ProcessEnv) =>
-      world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name], { env: { ...like, ...env } });
+    const adding = (name: string, env: NodeJS.ProcessEnv) => world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name], { env });
     const removing = (name: string, env: NodeJS.ProcessEnv) =>
-      world.run(main, process.execPath, [CLI, 'remove', '--force', `../${name}`], { env: { ...like, ...env } });
-    const counted = async (work: (env: NodeJS.ProcessEnv) => Promise<unknown>) => {
-      fs.writeFileSync(counter, '');
-      await work({ [`COPPICE_TEST_${count}`]: counter });
-      return read(counter).length;
-    };
-    const entries = await counted((env) => adding('c', env));
+      world.run(main, process.execPath, [CLI, 'remove', '--force', `../${name}`], { env });
+    const entries = await countPoints(world, (env) => adding('c', env), kind);
     expect(things('shop-c')).toEqual(own('c'));
-    const ends = await counted((env) => removing('c', env));
+    const ends = await countPoints(world, (env) => removing('c', env), kind);
     expect([entries > 8, ends > 3, things('shop-c')]).toEqual([true, true, []]);
     for (let point = 1; point <= entries; point += 1) {
       const name = `a${point}`;
-      await adding(name, { [`COPPICE_TEST_${killAt}`]: String(point) });
+      await adding(name, killedAfter(point, kind));
       if (point % 2 === 0) {
         const up = await world.coppice(path.join(world.root, name), 'up');
         expect([up.code, things(`shop-${name}`)], `${point}: ${up.stderr}`).toEqual([0, own(name)]);
@@ -273,7 +265,7 @@ test.for(['journal', 'programs'] as const)(
     for (let point = 1; point <= ends; point += 1) {
       const name = `r${point}`;
       expect((await adding(name, {})).code).toBe(0);
-      await removing(name, { [`COPPICE_TEST_${killAt}`]: String(point) });
+      await removing(name, killedAfter(point, kind));
       if (point % 2 === 0 && fs.existsSync(path.join(world.root, name))) {
         const up = await world.coppice(path.join(world.root, name), 'up');
         expect([up.code, things(`shop-${name}`)], `${point}: ${up.stderr}`).toEqual([0, own(name)]);

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
@@ -434,8 +435,6 @@ describe('after SIGKILL in the middle of create', () => {
   });
 });
 
-const PRELOAD = `--require ${path.join(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
-
 test('killed after any write to the journal, of a set-up or of down, it converges and nothing is left', async () => {
   const world = makeWorld();
   const { main, worktree, things } = await shop(world, DATABASE);
@@ -445,7 +444,7 @@ test('killed after any write to the journal, of a set-up or of down, it converge
     for (let point = 1; ; point += 1) {
       await world.coppice(worktree, verb === 'up' ? 'down' : 'up');
       const killed = await world.run(worktree, process.execPath, [CLI, verb], {
-        env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+        env: killedAfter(point),
       });
       const up = await world.coppice(worktree, 'up');
       expect([up.code, things().length], up.stderr).toEqual([0, 1]);

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { heldClaims, journalLines, records } from '../fixtures/ledger.ts';
 import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
@@ -19,7 +20,6 @@ steps:
 teardown:
   bye: echo bye >> bye.log
 `;
-const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 
 async function shop(world: World): Promise<string> {
   const main = await world.repository(
@@ -39,13 +39,6 @@ const SET_UP_WRITES = 22;
 const DOWN_WRITES = 5;
 const AGAIN_WRITES = 15;
 const GC_WRITES = 5;
-
-async function countWrites(world: World, run: (env: NodeJS.ProcessEnv) => Promise<unknown>): Promise<number> {
-  const counter = path.join(world.root, 'count');
-  fs.writeFileSync(counter, '');
-  await run({ NODE_OPTIONS: PRELOAD, COPPICE_TEST_COUNT: counter });
-  return read(counter).length;
-}
 
 async function expectReady(world: World, worktree: string): Promise<void> {
   const again = await world.coppice(worktree, 'up');
@@ -69,17 +62,17 @@ async function expectNothingLeft(world: World, main: string, worktree: string): 
 test('the points at which the tests below kill a run are all there are', async () => {
   const world = makeWorld();
   const main = await shop(world);
-  expect(await countWrites(world, (env) => world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env }))).toBe(SET_UP_WRITES);
-  expect(await countWrites(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'down'], { env }))).toBe(
+  expect(await countPoints(world, (env) => world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env }))).toBe(SET_UP_WRITES);
+  expect(await countPoints(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'down'], { env }))).toBe(
     DOWN_WRITES,
   );
   await expectReady(world, path.join(world.root, 'x'));
   fs.rmSync(path.join(world.root, 'x/dev.db'));
-  expect(await countWrites(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'up'], { env }))).toBe(
+  expect(await countPoints(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'up'], { env }))).toBe(
     AGAIN_WRITES,
   );
   await world.git(main, 'worktree', 'remove', '--force', '../x');
-  expect(await countWrites(world, (env) => world.run(main, process.execPath, [CLI, 'gc'], { env }))).toBe(GC_WRITES);
+  expect(await countPoints(world, (env) => world.run(main, process.execPath, [CLI, 'gc'], { env }))).toBe(GC_WRITES);
 });
 
 describe('a set-up killed after a journal entry', () => {
@@ -90,7 +83,7 @@ describe('a set-up killed after a journal entry', () => {
       const main = await shop(world);
       const worktree = path.join(world.root, 'x');
       const killed = await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], {
-        env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+        env: killedAfter(point),
       });
       expect(killed.code).not.toBe(0);
       await expectReady(world, worktree);
@@ -111,7 +104,7 @@ describe('a down killed after a journal entry', () => {
       const worktree = path.join(world.root, 'x');
       await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
       const killed = await world.run(worktree, process.execPath, [CLI, 'down'], {
-        env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+        env: killedAfter(point),
       });
       expect(killed.signal).toBe('SIGKILL');
       const down = await world.coppice(worktree, 'down');
@@ -133,7 +126,7 @@ describe('an up that makes a lost database again, killed after a journal entry',
       await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
       fs.rmSync(path.join(worktree, 'dev.db'));
       const killed = await world.run(worktree, process.execPath, [CLI, 'up'], {
-        env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+        env: killedAfter(point),
       });
       expect(killed.signal).toBe('SIGKILL');
       await expectReady(world, worktree);
@@ -150,7 +143,7 @@ describe('a gc killed after a journal entry', () => {
     await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
     await world.git(main, 'worktree', 'remove', '--force', '../x');
     const killed = await world.run(main, process.execPath, [CLI, 'gc'], {
-      env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+      env: killedAfter(point),
     });
     expect(killed.signal).toBe('SIGKILL');
     expect((await world.coppice(main, 'gc')).code).toBe(0);

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
 import { makeWorld, read, start, until, type World } from '../fixtures/world.ts';
@@ -12,7 +13,6 @@ beforeAll(async () => {
 afterAll(() => server?.stop());
 
 const CONFIG = 'resources:\n  DATABASE_URL: { type: mysql, owns: ["test_{database}*"] }\n';
-const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 /** How many writes to the journal a set-up makes; the first test says when it is not so any more. */
 const SET_UP_WRITES = 14;
 
@@ -26,7 +26,7 @@ async function shop(world: World, name: string): Promise<string> {
 
 async function addKilled(world: World, main: string, point: number): Promise<void> {
   const killed = await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], {
-    env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+    env: killedAfter(point),
   });
   expect(killed.code).not.toBe(0);
 }
@@ -63,10 +63,7 @@ test('the points at which the tests below kill a run are all there are', async (
   const before = await server.databases();
   const name = await server.source();
   const main = await shop(world, name);
-  const counter = path.join(world.root, 'count');
-  fs.writeFileSync(counter, '');
-  await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_COUNT: counter } });
-  expect(read(counter).length).toBe(SET_UP_WRITES);
+  expect(await countPoints(world, (env) => world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env }))).toBe(SET_UP_WRITES);
   await expectGone(world, main, [...before, name].sort());
 });
 

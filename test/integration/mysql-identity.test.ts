@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { PASSWORD, startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
 import { CLI, makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
@@ -24,7 +25,6 @@ async function swap(from: TestServer, to: TestServer): Promise<void> {
   await to.start();
 }
 
-const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 const CONFIG = 'resources:\n  DATABASE_URL: mysql\n';
 
 async function shop(world: World, env: string, config = CONFIG): Promise<{ main: string; worktree: string; said: string }> {
@@ -138,7 +138,7 @@ describe('another server that answers at the address of ours', () => {
     const { worktree } = await shop(world, `DATABASE_URL=${first.url(name)}\n`);
     await swap(first, second);
     const before = await second.databases();
-    const env = { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) };
+    const env = killedAfter(point);
     const killed = await world.run(worktree, process.execPath, [CLI, 'up'], { env });
     expect(killed.signal).toBe('SIGKILL');
     await up(world, worktree);

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
+import { countPoints, JOURNAL, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { freePort } from '../fixtures/servers/free-port.ts';
 import { startPostgres } from '../fixtures/servers/postgres.ts';
@@ -12,8 +13,7 @@ import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../f
 
 const server = await startPostgres();
 const CONFIG = 'resources: { DATABASE_URL: postgres }\n';
-const SENDS = { COPPICE_TEST_SENDS_LIKE: 'SQ' };
-const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
+const SENDS = '^send [QS]$';
 const before = await server.databases();
 const sources: string[] = [];
 
@@ -492,32 +492,29 @@ test('killed after any message to the server or entry of the journal, up makes i
   await source('kill');
   const main = await shop(world, server.url('kill'));
   const app = await session('kill');
-  const counter = path.join(world.root, 'count');
-  const count = async (variable: string) => {
-    fs.writeFileSync(counter, '');
-    await add(world, main, 'counted', { ...SENDS, NODE_OPTIONS: PRELOAD, [variable]: counter });
-    const { length } = read(counter);
+  const count = async (kind: string) => {
+    const points = await countPoints(world, (env) => add(world, main, 'counted', env), kind);
     await giveBack(world, main);
     await world.git(main, 'branch', '-D', 'counted');
-    return length;
+    return points;
   };
-  const sends = await count('COPPICE_TEST_COUNT_SENDS');
-  const entries = await count('COPPICE_TEST_COUNT');
+  const sends = await count(SENDS);
+  const entries = await count(JOURNAL);
   expect([sends > 20, entries > 5]).toEqual([true, true]);
   const points = [
-    ...Array.from({ length: sends }, (_, index) => ['COPPICE_TEST_KILL_AT_SEND', index + 1] as const),
-    ...Array.from({ length: entries }, (_, index) => ['COPPICE_TEST_KILL_AT', index + 1] as const),
+    ...Array.from({ length: sends }, (_, index) => [SENDS, index + 1] as const),
+    ...Array.from({ length: entries }, (_, index) => [JOURNAL, index + 1] as const),
   ];
-  for (const [variable, point] of points) {
-    const branch = `${variable.includes('SEND') ? 's' : 'j'}${point}`;
-    const { worktree } = await add(world, main, branch, { ...SENDS, NODE_OPTIONS: PRELOAD, [variable]: String(point) });
+  for (const [kind, point] of points) {
+    const branch = `${kind === SENDS ? 's' : 'j'}${point}`;
+    const { worktree } = await add(world, main, branch, killedAfter(point, kind));
     if (point % 2 === 0) {
       const up = await world.coppice(worktree, 'up');
-      expect(up.code, `${variable} ${point}: ${up.stderr}`).toBe(0);
+      expect(up.code, `${kind} ${point}: ${up.stderr}`).toBe(0);
       expect(await server.sql(`kill__${branch}`, 'select count(*)::int as n from item')).toEqual([{ n: 100 }]);
     }
     await giveBack(world, main);
-    expect(await added(), `${variable} ${point}`).toEqual([]);
+    expect(await added(), `${kind} ${point}`).toEqual([]);
   }
   await app.end();
 }, 600_000);
@@ -532,25 +529,21 @@ test('a second run killed after any entry of the journal, and after every third 
     expect(code, stderr).toBe(0);
     expect(await server.sql('twice__x', 'select count(*)::int as n from item')).toEqual([{ n: 100 }]);
   };
-  const counter = path.join(world.root, 'count');
   /** Runs a verb, killed at each point there is, each time after `before`; `after` makes it right. */
   const everywhere = async (folder: string, verb: string, before: () => Promise<unknown>, after: () => Promise<void>) => {
-    const run = (env: NodeJS.ProcessEnv) =>
-      world.run(folder, process.execPath, [CLI, verb], { env: { ...SENDS, NODE_OPTIONS: PRELOAD, ...env } });
-    for (const [count, kill, stride] of [
-      ['COPPICE_TEST_COUNT_SENDS', 'COPPICE_TEST_KILL_AT_SEND', 3],
-      ['COPPICE_TEST_COUNT', 'COPPICE_TEST_KILL_AT', 1],
+    const run = (env: NodeJS.ProcessEnv) => world.run(folder, process.execPath, [CLI, verb], { env });
+    for (const [kind, stride] of [
+      [SENDS, 3],
+      [JOURNAL, 1],
     ] as const) {
-      fs.writeFileSync(counter, '');
       await before();
-      expect((await run({ [count]: counter })).code).toBe(0);
+      const length = await countPoints(world, async (env) => expect((await run(env)).code).toBe(0), kind);
       await after();
-      const { length } = read(counter);
-      expect(length, `${verb}, ${count}`).toBeGreaterThan(2);
+      expect(length, `${verb}, ${kind}`).toBeGreaterThan(2);
       for (let point = 1; point <= length; point += stride) {
         await before();
-        const killed = await run({ [kill]: String(point) });
-        expect(killed.signal, `${verb}, ${kill} ${point}`).toBe('SIGKILL');
+        const killed = await run(killedAfter(point, kind));
+        expect(killed.signal, `${verb}, ${kind} ${point}`).toBe('SIGKILL');
         await after();
       }
     }

@@ -1,12 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { type RedisServer, startRedis } from '../fixtures/servers/redis.ts';
 import { CLI, makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
 
 const MARK = 'coppice:worktree';
-const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 const CONFIG = 'resources: { REDIS_URL: redis }\n';
 
 function repository(world: World, env: string, { name = 'shop', config = CONFIG } = {}) {
@@ -286,17 +286,14 @@ async function unproven() {
 
 test('the points at which the test below kills an up are all there are', async () => {
   const { world, worktree } = await unproven();
-  const counter = path.join(world.root, 'count');
-  fs.writeFileSync(counter, '');
-  await world.run(worktree, process.execPath, [CLI, 'up'], { env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_COUNT: counter } });
-  expect(read(counter).length).toBe(WRITES);
+  expect(await countPoints(world, (env) => world.run(worktree, process.execPath, [CLI, 'up'], { env }))).toBe(WRITES);
 });
 
 test.for(numbers(WRITES))(
   'an up that leaves a database, killed after journal entry %i: it is known, and nobody empties it',
   async (point) => {
     const { world, server, main, worktree } = await unproven();
-    const env = { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) };
+    const env = killedAfter(point);
     expect((await world.run(worktree, process.execPath, [CLI, 'up'], { env })).signal).toBe('SIGKILL');
     const again = await world.coppice(worktree, 'up');
     expect(again.code, again.stderr).toBe(0);
@@ -317,7 +314,7 @@ test('a down that is killed after any message to the server: what others write i
     expect((await world.coppice(worktree, 'up')).code).toBe(0);
     server.cli(1, ['FLUSHDB']);
     server.cli(1, ['SET', 'own', '1']);
-    const env = { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT_SEND: String(point) };
+    const env = killedAfter(point, '^send ');
     const killed = await world.run(worktree, process.execPath, [CLI, 'down'], { env });
     const isEmpty = server.keys()[1] === undefined;
     if (isEmpty) server.cli(1, ['SET', 'theirs', '1']);

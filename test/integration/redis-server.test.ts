@@ -4,12 +4,12 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { answers, startRedis } from '../fixtures/servers/redis.ts';
 import { CLI, makeWorld, read, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { REDIS_URL: { type: redis, isolate: server } }\n';
-const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 // Nothing has to run there: the worktrees' servers are their own.
 const MAIN_URL = 'redis://localhost:6379/0';
 
@@ -228,23 +228,16 @@ const numbers = (count: number) => Array.from({ length: count }, (_, index) => i
 test('the points at which the tests below kill a run are all there are', async () => {
   const world = makeWorld();
   const main = await shop(world);
-  const counter = path.join(world.root, 'count');
-  const count = async (run: (env: NodeJS.ProcessEnv) => Promise<unknown>) => {
-    fs.writeFileSync(counter, '');
-    await run({ NODE_OPTIONS: PRELOAD, COPPICE_TEST_COUNT: counter });
-    return read(counter).length;
-  };
-  const up = await count((env) => add(world, main, 'x', env));
+  const up = await countPoints(world, (env) => add(world, main, 'x', env));
   await world.git(main, 'worktree', 'remove', '--force', '../x');
-  expect({ up, gc: await count((env) => world.run(main, process.execPath, [CLI, 'gc'], { env })) }).toEqual(WRITES);
+  expect({ up, gc: await countPoints(world, (env) => world.run(main, process.execPath, [CLI, 'gc'], { env })) }).toEqual(WRITES);
 });
 
 describe('killed after a journal entry', () => {
   test.for(numbers(WRITES.up))('a set-up, entry %i: up and gc converge', async (point) => {
     const world = makeWorld();
     const main = await shop(world);
-    for (const name of ['x', 'y'])
-      expect((await add(world, main, name, { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) })).code).not.toBe(0);
+    for (const name of ['x', 'y']) expect((await add(world, main, name, killedAfter(point))).code).not.toBe(0);
     const again = await world.coppice(path.join(world.root, 'x'), 'up');
     expect(again.code, again.stderr).toBe(0);
     expect(cli(portOf(world, 'x'), 'SET', 'own', '1')).toBe('OK');
@@ -257,7 +250,7 @@ describe('killed after a journal entry', () => {
     await add(world, main, 'x');
     const [before] = processes(world);
     await world.git(main, 'worktree', 'remove', '--force', '../x');
-    await world.run(main, process.execPath, [CLI, 'gc'], { env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) } });
+    await world.run(main, process.execPath, [CLI, 'gc'], { env: killedAfter(point) });
     await expectNothingLeft(world, main);
     expect(isAlive(before?.pid ?? 0)).toBe(false);
   });

@@ -1,12 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { type RedisServer, startRedis } from '../fixtures/servers/redis.ts';
 import { CLI, makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
 
 const MARK = 'coppice:worktree';
-const PRELOAD = `--require ${path.resolve(import.meta.dirname, '../fixtures/kill-at.cjs')}`;
 
 function shop(world: World, url: string, { name = 'shop', config = 'resources: { REDIS_URL: redis }\n', env = '' } = {}) {
   return world.repository(name, { 'worktree.config.yaml': config, '.gitignore': '.env\n*.log\n' }, { '.env': `REDIS_URL=${url}\n${env}` });
@@ -206,7 +206,7 @@ describe('what is not proven to be ours is never emptied:', () => {
 async function killedAfterIntent(world: World, main: string) {
   for (let point = 1; ; point += 1) {
     await world.run(main, 'git', ['worktree', 'add', '--detach', '../x'], {
-      env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+      env: killedAfter(point),
     });
     const [record] = records(world);
     if (record?.resources.REDIS_URL?.made.index === '1') return record;
@@ -370,13 +370,6 @@ test('the name of a branch is only ever a name', async () => {
 /** How many writes to the journal a set-up, a `down` and a `gc` of this config make; the first test says when it is not so any more. */
 const WRITES = { up: 12, down: 3, gc: 4 };
 
-async function countWrites(world: World, run: (env: NodeJS.ProcessEnv) => Promise<unknown>): Promise<number> {
-  const counter = path.join(world.root, 'count');
-  fs.writeFileSync(counter, '');
-  await run({ NODE_OPTIONS: PRELOAD, COPPICE_TEST_COUNT: counter });
-  return read(counter).length;
-}
-
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
 test('the points at which the tests below kill a run are all there are', async () => {
@@ -384,11 +377,11 @@ test('the points at which the tests below kill a run are all there are', async (
   const server = await startRedis();
   const main = await shop(world, server.url);
   const worktree = path.join(world.root, 'x');
-  const up = await countWrites(world, (env) => world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env }));
-  const down = await countWrites(world, (env) => world.run(worktree, process.execPath, [CLI, 'down'], { env }));
+  const up = await countPoints(world, (env) => world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env }));
+  const down = await countPoints(world, (env) => world.run(worktree, process.execPath, [CLI, 'down'], { env }));
   await world.coppice(worktree, 'up');
   await world.git(main, 'worktree', 'remove', '--force', '../x');
-  const gc = await countWrites(world, (env) => world.run(main, process.execPath, [CLI, 'gc'], { env }));
+  const gc = await countPoints(world, (env) => world.run(main, process.execPath, [CLI, 'gc'], { env }));
   expect({ up, down, gc }).toEqual(WRITES);
 });
 
@@ -398,7 +391,7 @@ describe('killed after a journal entry', () => {
     const server = await startRedis();
     const before = fillMain(server);
     const main = await shop(world, server.url);
-    const env = { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) };
+    const env = killedAfter(point);
     for (const name of ['x', 'y'])
       expect((await world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name], { env })).code).not.toBe(0);
     const again = await world.coppice(path.join(world.root, 'x'), 'up');
@@ -418,7 +411,7 @@ describe('killed after a journal entry', () => {
     expect((await add(world, main, 'x')).code).toBe(0);
     const worktree = path.join(world.root, 'x');
     const killed = await world.run(worktree, process.execPath, [CLI, 'down'], {
-      env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) },
+      env: killedAfter(point),
     });
     expect(killed.signal).toBe('SIGKILL');
     expect((await add(world, main, 'y')).code).toBe(0);
@@ -438,7 +431,7 @@ describe('killed after a journal entry', () => {
     const main = await shop(world, server.url);
     expect((await add(world, main, 'x')).code).toBe(0);
     await world.git(main, 'worktree', 'remove', '--force', '../x');
-    await world.run(main, process.execPath, [CLI, 'gc'], { env: { NODE_OPTIONS: PRELOAD, COPPICE_TEST_KILL_AT: String(point) } });
+    await world.run(main, process.execPath, [CLI, 'gc'], { env: killedAfter(point) });
     expect((await world.coppice(main, 'gc')).code).toBe(0);
     expect(server.keys()).toEqual({});
     expect(claims(world)).toEqual([]);
