@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Config } from './config/schema.ts';
 import { slugify } from './config/templates.ts';
 import { claimedNames, claimOwner, reserveBase, reservedPorts, type WorktreeClaims } from './ledger/claims.ts';
-import { readDocument, replaceDocument } from './ledger/document.ts';
+import { makeFolder, readDocument, replaceDocument } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
 import type { StateDir } from './ledger/state-dir.ts';
 import { Failure } from './outcome.ts';
@@ -115,7 +115,9 @@ async function keepSlot(
     for (; ; place += 1) {
       const port = wish.base + place * wish.step;
       if (port > 65_535) throw new Failure(`No port is left for ${wish.name} above ${wish.base}.`);
-      if (usable(port) && !reserved.has(port) && (await takeAll([`port-${port}`], await listening, journal, claims))) break;
+      // A run that was killed may have claimed it for us, and not got as far as saying what for.
+      const free = !reserved.has(port) || claims.holds(`port-${port}`);
+      if (usable(port) && free && (await takeAll([`port-${port}`], await listening, journal, claims))) break;
     }
     ports[wish.name] = wish.base + place * wish.step;
   }
@@ -266,6 +268,6 @@ function remembered(commonDir: string, branch: string | null): number | null {
 function remember(commonDir: string, branch: string | null, slot: number): void {
   if (branch === null || remembered(commonDir, branch) === slot) return;
   const file = branchFile(commonDir, branch);
-  fs.mkdirSync(path.dirname(file), { recursive: true });
+  makeFolder(path.dirname(file), 0o777);
   replaceDocument(file, 'coppice-branch', { branch, slot });
 }

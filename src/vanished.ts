@@ -5,7 +5,7 @@ import { livingWorktreeIds } from './git/identity.ts';
 import { claimsOf, forgetRepositoryClaims } from './ledger/claims.ts';
 import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
 import { type Ownership, tryOwn } from './ledger/owner.ts';
-import type { ResourceRecord, WorktreeRecord } from './ledger/record.ts';
+import { emptyRecord, type ResourceRecord, type WorktreeRecord } from './ledger/record.ts';
 import { recordedWorktrees, worktreeFolder } from './ledger/repositories.ts';
 import type { StateDir } from './ledger/state-dir.ts';
 import { errorCode } from './outcome.ts';
@@ -38,8 +38,9 @@ export function findVanished({ state, commonDir, repository }: Where, types: Typ
   const living = livingWorktreeIds(commonDir);
   return recorded.flatMap((id) => {
     if (living.has(id)) return [];
-    const record = readJournal(worktreeFolder(state, repository, id));
-    if (record === null) return [];
+    // A set-up that was killed at its very beginning has written nothing, and has no name yet.
+    const known = readJournal(worktreeFolder(state, repository, id)) ?? emptyRecord(id, repository);
+    const record = { ...known, slug: known.slug || id };
     return [
       { id, record, keptUntil: holdsData(record, types) ? Date.parse(record.goneAt ?? new Date().toISOString()) + record.keepMs : null },
     ];
@@ -108,8 +109,9 @@ export async function destroyVanished(where: Where, id: string, options: Destroy
       return 'kept';
     }
     releaseAll(journal, claims);
-    forget(where, id);
-    finished = true;
+    forget(where, id, () => {
+      finished = true;
+    });
     return 'done';
   } finally {
     journal.close();
@@ -124,10 +126,11 @@ function withRecord(where: Where, id: string, work: (journal: Journal, finish: (
   const journal = openJournal(folder, id, where.repository);
   let finished = false;
   try {
-    work(journal, () => {
-      forget(where, id);
-      finished = true;
-    });
+    work(journal, () =>
+      forget(where, id, () => {
+        finished = true;
+      }),
+    );
   } finally {
     journal.close();
     if (!finished) ownership.release();
@@ -163,11 +166,15 @@ function ownVanished(folder: string): Ownership | null {
   }
 }
 
-/** Removes the record of a worktree that has nothing left: first out of the list in one step, then file by file. */
-function forget({ state, commonDir, repository }: Where, id: string): void {
+/**
+ * Removes the record of a worktree that has nothing left: first out of the list in one step, then file by file.
+ * @param out called in between: there is no record to give back any more, whatever the disk then refuses
+ */
+function forget({ state, commonDir, repository }: Where, id: string, out: () => void): void {
   const folder = worktreeFolder(state, repository, id);
   const leaving = path.join(path.dirname(folder), `.gone-${id}`);
   fs.renameSync(folder, leaving);
+  out();
   fs.rmSync(leaving, { recursive: true, force: true });
   fs.rmSync(path.join(commonDir, 'coppice', 'logs', id), { recursive: true, force: true });
 }

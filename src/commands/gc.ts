@@ -5,10 +5,11 @@ import { mergedBranches } from '../git/merged.ts';
 import { findPlace, openRepository } from '../git/worktrees.ts';
 import { type KnownRepository, knownRepositories, readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
-import { errorMessage, explain } from '../outcome.ts';
+import { errorCode, errorMessage, explain } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { resourceType } from '../resources/table.ts';
 import { describe } from '../take-down.ts';
+import { removeTorn } from '../torn.ts';
 import { destroyVanished, findVanished, type Vanished } from '../vanished.ts';
 
 export interface GcOptions {
@@ -80,6 +81,7 @@ async function collect(
   }
   let ok = true;
   for (const one of vanished) ok = (options.dryRun ? say(one, report) : await giveBack(where, one, options, report)) && ok;
+  if (!options.dryRun) ok = cleared(where, report) && ok;
   return { ok, found: vanished.length };
 }
 
@@ -120,6 +122,18 @@ async function giveBack(
   report.text(`${record.slug}: kept, and tried again by the next \`git coppice gc\``);
   for (const what of outside) report.text(`    if it is gone for good: git coppice gc --forget '${what}'`);
   return false;
+}
+
+/** @returns false when what is torn could not be removed, which was said */
+function cleared(where: Parameters<typeof destroyVanished>[0], report: Reporter): boolean {
+  try {
+    removeTorn(where);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    report.fail(where.commonDir, explain(error));
+    return false;
+  }
 }
 
 /** What is given back is said in one line a worktree; what is not, by itself. */
