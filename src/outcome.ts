@@ -35,6 +35,11 @@ export function explain(error: unknown): string {
     EROFS: 'the disk is read-only',
     EACCES: 'no permission',
     EPERM: 'no permission',
+    EIO: 'the disk gave an error',
+    EMFILE: 'too many files are open',
+    ENFILE: 'too many files are open',
+    ENOMEM: 'no memory is left',
+    EAGAIN: 'the system has no process left',
   };
   if (error instanceof Failure) return error.message;
   const code = errorCode(error);

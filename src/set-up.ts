@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import fs from 'node:fs';
 import path from 'node:path';
 import { applyPlan } from './apply/apply.ts';
 import type { World } from './apply/world.ts';
@@ -9,6 +8,7 @@ import { ensureWorktreeId } from './git/identity.ts';
 import { keepVariables } from './git/kept.ts';
 import type { Place, Worktree } from './git/worktrees.ts';
 import { claimsOf } from './ledger/claims.ts';
+import { makeFolder } from './ledger/document.ts';
 import { type Journal, openJournal, readJournal } from './ledger/journal.ts';
 import { adoptOwnership, type Ownership } from './ledger/owner.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
@@ -62,7 +62,7 @@ export function register(place: Place, adminDir: string): Registered {
   const repositoryId = knowRepository(state, place.repository.commonDir);
   const worktreeId = ensureWorktreeId(adminDir);
   const folder = worktreeFolder(state, repositoryId, worktreeId);
-  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   return { state, repositoryId, worktreeId, folder };
 }
 

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { findPlace } from '../git/worktrees.ts';
-import { listFolder } from '../ledger/document.ts';
+import { listFolder, makeFolder } from '../ledger/document.ts';
 import { type Ownership, tryOwn } from '../ledger/owner.ts';
 import { type KnownRepository, knownRepositories, knowRepository } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
@@ -107,7 +107,7 @@ function begin(session: Session, repository: KnownRepository): Promise<void> | n
     return null;
   }
   const folder = path.join(state.repos, repository.id, 'watch');
-  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   const attempt = tryOwn(folder, 'watch');
   if (!('held' in attempt)) {
     report.text(`process ${attempt.by.pid} watches ${repository.commonDir} already`);

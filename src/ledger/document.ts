@@ -86,12 +86,26 @@ export function documentText(format: string, fields: Record<string, unknown>): s
   return `${JSON.stringify({ ...header(format), ...fields })}\n`;
 }
 
-/** What stands at a path, links followed; null when nothing does, or a link leads nowhere. */
+/** Makes a folder and those above it, by default for its owner alone. */
+export function makeFolder(folder: string, mode = 0o700): void {
+  try {
+    fs.mkdirSync(folder, { recursive: true, mode });
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+    // So Node says of a disk that is read-only. Asked for the first one alone, it says what is wrong.
+    let first = path.resolve(folder);
+    while (!fs.existsSync(path.dirname(first))) first = path.dirname(first);
+    fs.mkdirSync(first, { mode });
+    fs.mkdirSync(folder, { recursive: true, mode });
+  }
+}
+
+/** What stands at a path, links followed; null when nothing does or can, or a link leads nowhere. Every other error is thrown. */
 export function statIfThere(file: string): fs.Stats | null {
   try {
     return fs.statSync(file);
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error) ?? '')) return null;
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(errorCode(error) ?? '')) return null;
     throw error;
   }
 }

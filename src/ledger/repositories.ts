@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { createDocument, listFolder, readDocument, replaceDocument } from './document.ts';
+import { createDocument, listFolder, makeFolder, readDocument, replaceDocument } from './document.ts';
 import type { StateDir } from './state-dir.ts';
 
 const FORMAT = 'coppice-repository';
@@ -23,14 +23,14 @@ export function readRepositoryId(commonDir: string): string | null {
 export function knowRepository(state: StateDir, commonDir: string): string {
   let id = readRepositoryId(commonDir);
   if (id === null) {
-    fs.mkdirSync(path.join(commonDir, 'coppice'), { recursive: true });
+    makeFolder(path.join(commonDir, 'coppice'), 0o777);
     createDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT, { id: randomUUID() });
     id = readRepositoryId(commonDir);
     if (id === null) throw new Error(`${commonDir}/coppice/repository vanished`);
   }
   const entry = path.join(state.repos, id, 'repository');
   const known = readDocument(entry, FORMAT);
-  if (known === null) fs.mkdirSync(path.join(state.repos, id, 'worktrees'), { recursive: true, mode: 0o700 });
+  if (known === null) makeFolder(path.join(state.repos, id, 'worktrees'));
   if (known !== null && known.commonDir !== commonDir && isCopyOf(String(known.commonDir), commonDir, id)) {
     // Copied with its `.git`: under the first one's id it would take the first one's worktrees for vanished.
     replaceDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT, { id: randomUUID() });

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { errorCode, errorMessage, Failure } from '../outcome.ts';
+import { makeFolder } from './document.ts';
 
 /**
  * The ledger of this user on this machine: `COPPICE_STATE_DIR`, else `$XDG_STATE_HOME/coppice`, else
@@ -25,8 +26,8 @@ export function openStateDir(env: NodeJS.ProcessEnv = process.env): StateDir {
   const dirs = { root, claims: path.join(root, 'claims'), repos: path.join(root, 'repos') };
   try {
     if (!fs.existsSync(dirs.repos) || !fs.existsSync(dirs.claims)) {
-      fs.mkdirSync(dirs.claims, { recursive: true, mode: 0o700 });
-      fs.mkdirSync(dirs.repos, { recursive: true, mode: 0o700 });
+      makeFolder(dirs.claims);
+      makeFolder(dirs.repos);
     }
   } catch (error) {
     if (errorCode(error) === undefined) throw error;

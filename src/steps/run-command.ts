@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../ledger/document.ts';
 import { markProcess, type ProcessMark } from '../ledger/process.ts';
 import { errorMessage } from '../outcome.ts';
 import { maskLog } from './private-log.ts';
@@ -43,7 +44,7 @@ export type CommandResult = { ok: true } | { ok: false; why: string };
 export async function runCommand({ run, cwd, env, timeoutMs, log, signal, started, stdout }: CommandInput): Promise<CommandResult> {
   if (signal.aborted) return { ok: false, why: 'interrupted' };
   const { execa } = await import('execa');
-  fs.mkdirSync(path.dirname(log), { recursive: true, mode: 0o700 });
+  makeFolder(path.dirname(log));
   fs.closeSync(fs.openSync(log, 'a', 0o600));
   const output = stdout ? newOutput(log) : null;
   let ended: 'timeout' | 'interrupted' | 'output' | null = null;

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { slugify } from '../../config/templates.ts';
 import { claimedNames, reservedPorts } from '../../ledger/claims.ts';
-import { readIfThere } from '../../ledger/document.ts';
+import { makeFolder, readIfThere } from '../../ledger/document.ts';
 import { openStateDir } from '../../ledger/state-dir.ts';
 import { Failure } from '../../outcome.ts';
 import { allFree, listeningPorts, usable } from '../../slot.ts';
@@ -308,7 +308,7 @@ function partsOf(published: Published[], ports: Record<string, number>): Record<
 }
 
 function write({ written }: Generated, folder: string): void {
-  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   for (const [name, text] of Object.entries(written)) {
     const temporary = path.join(folder, `.${name}`);
     fs.writeFileSync(temporary, text, { mode: 0o600 });

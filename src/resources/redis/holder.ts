@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { readIfThere, removeIfThere, writeTemporary } from '../../ledger/document.ts';
+import { makeFolder, readIfThere, removeIfThere, writeTemporary } from '../../ledger/document.ts';
 import { claimOn } from '../address.ts';
 import type { ResourceEffects } from '../resource.ts';
 
@@ -50,6 +50,6 @@ export function holderFile(stateFolder: string, server: string, index: number): 
 }
 
 function write(file: string, text: string): void {
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  makeFolder(path.dirname(file));
   fs.renameSync(writeTemporary(file, text), file);
 }

@@ -1,7 +1,6 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { claimPath } from '../../ledger/claims.ts';
-import { listFolder, readDocument, removeIfThere, replaceDocument } from '../../ledger/document.ts';
+import { listFolder, makeFolder, readDocument, removeIfThere, replaceDocument } from '../../ledger/document.ts';
 import { knownRepositories } from '../../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../../ledger/state-dir.ts';
 import type { ResourceEffects } from '../resource.ts';
@@ -41,7 +40,7 @@ export function reserveMainIndexes(name: string, { server, indexes }: MainIndexe
   const known = readDocument(file, FORMAT);
   if (others.length === 0) removeIfThere(file);
   if (others.length === 0 || (known?.server === server && JSON.stringify(known.indexes) === JSON.stringify(others))) return;
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  makeFolder(path.dirname(file));
   replaceDocument(file, FORMAT, { server, indexes: others });
   for (const index of others) sayWhoHas(name, server, index, state, effects);
 }

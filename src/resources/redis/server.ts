@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { claimedNames, reservedPorts } from '../../ledger/claims.ts';
-import { readIfThere, removeIfThere, writeTemporary } from '../../ledger/document.ts';
+import { makeFolder, readIfThere, removeIfThere, writeTemporary } from '../../ledger/document.ts';
 import { isRunning, isRunningHere, markProcess, type ProcessMark } from '../../ledger/process.ts';
 import { openStateDir } from '../../ledger/state-dir.ts';
 import { Failure } from '../../outcome.ts';
@@ -138,7 +138,7 @@ async function answers(mark: ProcessMark & { port: number }, wish: ServerWish, s
 /** Starts the server. @returns false when the port is another's @throws {Failure} when it does not come up for another reason */
 async function run(folder: string, port: number, wish: ServerWish, effects: ResourceEffects): Promise<boolean> {
   await endProcess(folder);
-  fs.mkdirSync(dataFolder(folder), { recursive: true, mode: 0o700 });
+  makeFolder(dataFolder(folder));
   const config = configFile(folder);
   fs.renameSync(writeTemporary(config, configText(dataFolder(folder), port, wish)), config);
   const log = path.join(folder, 'log');
