@@ -1,6 +1,6 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { claimsOf } from './ledger/claims.ts';
+import { statIfThere } from './ledger/document.ts';
 import { openJournal, readJournal } from './ledger/journal.ts';
 import type { WorktreeRecord } from './ledger/record.ts';
 import { knownRepositories, readRepositoryId, recordedWorktrees, worktreeFolder } from './ledger/repositories.ts';
@@ -25,7 +25,7 @@ export async function forget(state: StateDir, folder: string, dryRun: boolean, r
       `Nothing here is called \`${folder}\`, and no repository is known there. \`npx coppice gc --all\` says what there is to forget.`,
       2,
     );
-  if (fs.existsSync(known.commonDir) && readRepositoryId(known.commonDir) === known.id)
+  if (statIfThere(known.commonDir) !== null && readRepositoryId(known.commonDir) === known.id)
     throw new Failure(`${known.commonDir} is there. \`coppice gc --forget\` is for repositories that are gone for good.`, 2);
   if (dryRun) report.same(known.commonDir, 'would be forgotten, and all that its worktrees hold given back');
   else {
@@ -74,5 +74,5 @@ async function forgetIn(where: { state: StateDir; commonDir: string; repository:
     attempt.held.release();
   }
   // Of a worktree that is gone this may have been the last.
-  if (fs.existsSync(commonDir) && readRepositoryId(commonDir) === repository) releaseVanished(where);
+  if (statIfThere(commonDir) !== null && readRepositoryId(commonDir) === repository) releaseVanished(where);
 }

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { git, gitOutput, gitScript } from '../git/git.ts';
+import { readIfThere } from '../ledger/document.ts';
 import { Failure } from '../outcome.ts';
 
 /** Which of these paths of a worktree git tracks (folders by what is in them), and the env files that it tracks anywhere. */
@@ -91,7 +92,7 @@ export async function excludePaths(commonDir: string, worktree: string, there: s
   if (missing.length === 0) return [];
   const file = path.join(commonDir, 'info', 'exclude');
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+  const text = readIfThere(file) ?? '';
   const lines = missing.map((name) => `${EXCLUDE_MARK}\n/${escapePattern(name)}\n`).join('');
   fs.appendFileSync(file, `${text === '' || text.endsWith('\n') ? '' : '\n'}${lines}`);
   return untracked(worktree, there);

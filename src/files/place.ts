@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { statIfThere } from '../ledger/document.ts';
 import type { FileRecord } from '../ledger/record.ts';
 import { errorCode, Failure } from '../outcome.ts';
 import type { PlannedFile } from '../plan/plan.ts';
@@ -38,7 +39,7 @@ export async function placeFile(input: PlaceInput): Promise<Placed> {
   if (tracked && action !== 'copy') return outcome(input, 'tracked', 'tracked by git, left as it is');
   const from = 'from' in file.spec && file.spec.from !== undefined ? file.spec.from : file.path;
   const source = main === null ? null : path.join(main, from);
-  const missing = source === null || !fs.existsSync(source);
+  const missing = source === null || statIfThere(source) === null;
   switch (action) {
     case 'copy':
     case 'link':

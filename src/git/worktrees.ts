@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { readIfThere } from '../ledger/document.ts';
+import { listFolder, readIfThere, statIfThere } from '../ledger/document.ts';
 import { Failure } from '../outcome.ts';
 import { git, gitOutput } from './git.ts';
 import { readWorktreeId } from './identity.ts';
@@ -67,7 +67,7 @@ function readRepository(commonDir: string): Repository | null {
       path: path.dirname(gitFile),
       adminDir,
       branch: branch ?? null,
-      locked: fs.existsSync(path.join(adminDir, 'locked')),
+      locked: statIfThere(path.join(adminDir, 'locked')) !== null,
       prunable: !fs.existsSync(gitFile),
       id: readWorktreeId(adminDir),
     });
@@ -163,7 +163,7 @@ async function describeRepository(commonDir: string, list: Listed[]): Promise<Re
 function adminDirs(commonDir: string): Map<string, string> {
   const folder = path.join(commonDir, 'worktrees');
   const found = new Map<string, string>();
-  for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+  for (const name of listFolder(folder)) {
     const admin = path.join(folder, name);
     const gitFile = readIfThere(path.join(admin, 'gitdir'))?.replace(/\n$/, '');
     if (gitFile) found.set(path.resolve(admin, gitFile), admin);

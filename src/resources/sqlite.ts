@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { prepareInside, standing, temporaryBeside } from '../files/inside.ts';
 import { copySqlite } from '../files/sqlite-copy.ts';
+import { statIfThere } from '../ledger/document.ts';
 import { Failure } from '../outcome.ts';
 import type { ResourceContext, ResourceType } from './resource.ts';
 import type { ResourceOptions } from './schemas.ts';
@@ -44,15 +45,15 @@ export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
   },
   present: (resolved, effects) => standing(effects.worktreePath, resolved.made.path ?? '') !== 'nothing',
   intact: ({ data }, { parts, source }) =>
-    Promise.resolve(data === 'empty' || fs.existsSync(parts.path ?? '') || source === null || !fs.existsSync(source)),
+    Promise.resolve(data === 'empty' || isThere(parts.path ?? '') || source === null || !isThere(source)),
   async create(options, resolved, effects) {
     const relative = resolved.made.path ?? '';
     const source = resolved.source;
     const target = prepareInside(effects.worktreePath, relative);
     // A killed run got this far: nothing stood here when it was written down.
-    if (fs.existsSync(target)) return { detail: relative, mark: { file: fileMark(target) } };
+    if (isThere(target)) return { detail: relative, mark: { file: fileMark(target) } };
     if (options.data === 'empty') return { detail: `${relative}, left for the app to make` };
-    if (source === null || !fs.existsSync(source)) return { detail: `${relative}, left for the app to make: the main worktree has none` };
+    if (source === null || !isThere(source)) return { detail: `${relative}, left for the app to make: the main worktree has none` };
     const temporary = temporaryBeside(target);
     try {
       await copySqlite(source, temporary, effects.signal);
@@ -80,6 +81,11 @@ export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
 function startingFolder(written: string, file: string, { mainHas }: Pick<ResourceContext, 'mainHas'>): string {
   if (!written.startsWith('file:') || path.isAbsolute(file) || mainHas(file) || !mainHas('prisma/schema.prisma')) return '';
   return 'prisma';
+}
+
+/** What cannot be looked at is no file that is missing. */
+function isThere(file: string): boolean {
+  return statIfThere(file) !== null;
 }
 
 /** What tells a file from another at its place. */
