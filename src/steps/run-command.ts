@@ -60,8 +60,15 @@ export async function runCommand({ run, cwd, env, timeoutMs, log, signal, starte
   });
   const { pid } = child;
   if (pid === undefined) return { ok: false, why: `could not be started: ${errorMessage((await child).cause)}` };
-  started(markProcess(pid));
   child.stdin?.on('error', () => {}); // it was ended before it was told
+  try {
+    started(markProcess(pid));
+  } catch (error) {
+    // It is never told, and ends: nobody waits for it, and it does not wait for us.
+    child.stdin?.end();
+    await child;
+    throw error;
+  }
   child.stdin?.end('\n');
   const end = (why: 'timeout' | 'interrupted' | 'output') => {
     ended ??= why;

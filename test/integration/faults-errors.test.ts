@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { ALL_FAULTS, at, faultCases, type Point } from '../fixtures/fault-cases.ts';
@@ -5,7 +6,7 @@ import { expectSentence } from '../fixtures/fault-checks.ts';
 import { bounded, VERBS } from '../fixtures/fault-shop.ts';
 import { type Fault, fault } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
-import { CLI, makeWorld } from '../fixtures/world.ts';
+import { CLI, makeWorld, read } from '../fixtures/world.ts';
 
 const { points, everywhere } = faultCases();
 
@@ -46,4 +47,24 @@ test('what cannot be looked at is not missing: a locked worktree is left alone, 
   const forget = await bounded(world, world.root, process.execPath, [CLI, 'gc', '--forget', main], unseen('^(stat|exists) shop/\\.git$'));
   for (const result of [down, forget]) expectSentence(result, result.stderr);
   expect([down.code, forget.code, records(world)]).toEqual([1, 1, before]);
+});
+
+test('a step that cannot be written down never begins, and nothing waits for it', async () => {
+  const world = makeWorld();
+  const config = 'resources: { PORT: 24000 }\nsteps: { once: echo ran >> once.log }\n';
+  const main = await world.repository('shop', { 'worktree.config.yaml': config, '.gitignore': '.env\n*.log\n' });
+  const fired = path.join(world.root, 'fired');
+  for (let nth = 1, happened = true; happened; nth += 1) {
+    const worktree = path.join(world.root, `x${nth}`);
+    const env = fault({ at: '^write record/journal$', nth, how: 'EIO', fired });
+    const added = await bounded(world, main, 'git', ['worktree', 'add', '--detach', worktree], env);
+    happened = fs.existsSync(fired);
+    fs.rmSync(fired, { force: true });
+    expectSentence(added, added.stderr);
+    expect(added.code, added.stderr).toBe(happened ? 1 : 0);
+    const up = await world.coppice(worktree, 'up');
+    expect(up.code, up.stderr).toBe(0);
+    expect(read(worktree, 'once.log')).toMatch(/^(ran\n){1,2}$/);
+    if (!happened) expect(nth).toBeGreaterThan(8);
+  }
 });
