@@ -102,6 +102,7 @@ try {
 
   fs.writeFileSync(path.join(ours, 'worktree.config.yaml'), 'steps: { hang: "sleep 1000 & sleep 1000" }\n');
   run(ours, 'git', 'commit', '-qam', 'hang');
+  run(ours, 'git', 'config', 'coppice.trust', 'all');
   const times = [];
   for (let index = 0; index < Math.ceil(10 / fewer); index += 1) {
     const worktree = path.join(root, `hang-${index}`);

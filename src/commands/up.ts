@@ -13,7 +13,7 @@ import { goOn as goOnWith, namesOf, type SetUpResult, setUp } from '../set-up.ts
 import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
 import type { Judged } from '../trust/judge.ts';
-import { readSettings, type Settings } from '../trust/settings.ts';
+import { askSettings, readSettings, type Settings } from '../trust/settings.ts';
 import { judgeAndKeep, untrustedSentences } from '../trusted.ts';
 import { interruptible } from './interrupt.ts';
 import { approvedOf, findTarget, recordOf, type Target } from './target.ts';
@@ -113,18 +113,18 @@ function printPlan(plan: Plan, report: Reporter): void {
 
 /** The hook's door: called by the launcher in a worktree that git has just added. */
 export async function hook(): Promise<number> {
+  const asked = askSettings(process.cwd());
+  asked.catch(() => {}); // a failure before it is awaited is that failure, not this one
   const listening = listeningPorts();
   const report = await openReporter();
   const place = await findPlace(process.cwd());
   const { worktree } = place;
   if (!worktree || worktree.adminDir === null) return 0;
   const { adminDir } = worktree;
-  const asked = readSettings(place);
-  asked.catch(() => {}); // a failure before it is awaited is that failure, not this one
   try {
     const closure = await readClosure(worktree.path, place.repository.main);
     if (closure === null) return 0;
-    const settings = await asked;
+    const settings = await readSettings(place, asked);
     const target = { ...worktree, adminDir };
     const untrusted = await judgeAndKeep(judgedTarget(closure, { place, worktree: target }, settings));
     if (untrusted !== null) {

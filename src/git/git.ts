@@ -1,5 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { Failure } from '../outcome.ts';
 
@@ -53,22 +55,14 @@ export function git(cwd: string, args: string[], options: { input?: string } = {
 }
 
 /**
- * Runs a script of git commands by `sh -c`, with arguments, and returns what they printed. Starting a process costs Node more
- * than the shell or git, and pipes to it most of that: the script writes to a file in the folder `scratch`.
+ * Runs a script of git commands by `sh -c`, with arguments, and returns what they printed: starting a process costs Node more
+ * than the shell or git. @param scratch a folder for a passing file
  * @throws {Failure} with git's own words when it fails
  */
 export async function gitScript(cwd: string, script: string, args: string[], scratch: string): Promise<string> {
   const arguments_ = ['-c', script, 'sh', ...args];
-  const file = path.join(scratch, `.tmp-git-${process.pid}`);
-  const fd = fs.openSync(file, 'w+', 0o600);
-  try {
-    fs.unlinkSync(file);
-    const child = spawn('/bin/sh', arguments_, { cwd, env: gitEnvironment(), stdio: ['ignore', fd, 'ignore'] });
-    const code = await new Promise((resolve) => child.on('error', resolve).on('exit', resolve));
-    if (code === 0) return readWhole(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  const first = await intoFile('/bin/sh', arguments_, { cwd, env: gitEnvironment() }, scratch);
+  if (first.code === 0) return first.stdout;
   const again = await repeated(() => runProgram('/bin/sh', cwd, arguments_, {}));
   if (again.code !== 0) throw new Failure(`git failed in ${cwd}: ${again.stderr.trim() || `exit code ${again.code}`}`);
   return again.stdout;
@@ -94,17 +88,12 @@ function gitEnvironment(): NodeJS.ProcessEnv {
   return { ...withoutLocalGitVars(process.env), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
 }
 
-function runProgram(
-  program: string,
-  cwd: string,
-  args: string[],
-  options: { input?: string; env?: NodeJS.ProcessEnv },
-): Promise<GitResult> {
+function runProgram(program: string, cwd: string, args: string[], options: { input?: string }): Promise<GitResult> {
   return new Promise((resolve, reject) => {
     const child = execFile(
       program,
       args,
-      { cwd, env: { ...gitEnvironment(), ...options.env }, maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' },
+      { cwd, env: gitEnvironment(), maxBuffer: 64 * 1024 * 1024, encoding: 'utf8' },
       (error, stdout, stderr) => {
         if (error && typeof error.code === 'string') {
           reject(
@@ -130,11 +119,31 @@ function runProgram(
  */
 export async function gitSettings(cwd: string, keys: string): Promise<string> {
   const given = Object.entries(process.env).filter(([name]) => /^GIT_CONFIG_(PARAMETERS|COUNT|KEY_\d+|VALUE_\d+)$/.test(name));
+  const env = { ...gitEnvironment(), ...Object.fromEntries(given) };
   const args = ['config', '--null', '--show-origin', '--get-regexp', keys];
-  const { code, stdout, stderr } = await runProgram('git', cwd, args, { env: Object.fromEntries(given) });
+  const { code, stdout } = await intoFile('git', args, { cwd, env }, os.tmpdir());
   // 1: there is none.
-  if (code > 1) throw new Failure(`git config failed in ${cwd}: ${stderr.trim() || `exit code ${code}`}`);
-  return stdout;
+  if (code === 0 || code === 1) return stdout;
+  throw new Failure(`git config failed in ${cwd} (${code === null ? 'git cannot be started' : `exit code ${code}`}).`);
+}
+
+/** What a program prints, by way of a file in the folder `scratch`: pipes to a child cost Node more than the child. */
+async function intoFile(
+  program: string,
+  args: string[],
+  options: { cwd: string; env: NodeJS.ProcessEnv },
+  scratch: string,
+): Promise<{ code: number | null; stdout: string }> {
+  const file = path.join(scratch, `.tmp-git-${process.pid}-${randomBytes(4).toString('hex')}`);
+  const fd = fs.openSync(file, 'wx+', 0o600);
+  try {
+    fs.unlinkSync(file);
+    const child = spawn(program, args, { ...options, stdio: ['ignore', fd, 'ignore'] });
+    const code = await new Promise<number | null>((resolve) => child.on('error', () => resolve(null)).on('exit', resolve));
+    return { code, stdout: readWhole(fd) };
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 /** Runs git and returns the bytes that it printed. @throws {Failure} with git's own words when it fails. */

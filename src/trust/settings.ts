@@ -22,11 +22,19 @@ export interface Settings {
 
 const KEYS = '^(core\\.hookspath|coppice\\.(trust|outside|background)|remote\\..*\\.url|branch\\..*\\.(remote|merge))$';
 
-/** Asks git, once. Our own settings count only from files that no branch carries: `include.path` may name one that does. */
-export async function readSettings({ repository, worktree }: Place): Promise<Settings> {
-  const cwd = worktree?.path ?? repository.commonDir;
+/** Asks git for the settings that hold in a folder; see {@link readSettings}. */
+export async function askSettings(cwd: string): Promise<{ cwd: string; printed: string }> {
+  return { cwd, printed: await gitSettings(cwd, KEYS) };
+}
+
+/** Our own settings count only from files that no branch carries: `include.path` may name one that does. */
+export async function readSettings(
+  { repository, worktree }: Place,
+  asked = askSettings(worktree?.path ?? repository.commonDir),
+): Promise<Settings> {
+  const { cwd, printed } = await asked;
   const settings: Settings = { trust: 'ask', outsideAllowed: false, background: false, hooksPath: null, remotes: {}, branches: {} };
-  const fields = (await gitSettings(cwd, KEYS)).split('\0');
+  const fields = printed.split('\0');
   for (let index = 0; index + 1 < fields.length; index += 2) {
     const [origin = '', entry = ''] = fields.slice(index);
     const at = entry.indexOf('\n');
