@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { benchConfigs } from './configs.mjs';
 import { benchGuards } from './guards.mjs';
+import { benchModel } from './model.mjs';
 import { benchPostgres } from './postgres.mjs';
 
 const cli = path.resolve(import.meta.dirname, '../dist/cli.cjs');
@@ -119,6 +120,7 @@ try {
   row('Ctrl-C in a step until all that was started has ended, ms', String(median(times)), 'at most 1000');
 
   await benchConfigs({ root, row, fewer });
+  benchModel({ row, fewer });
   await benchPostgres({ root, env, cli, inTurn, row, fewer });
 } finally {
   fs.rmSync(root, { recursive: true, force: true });

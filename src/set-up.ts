@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { applyPlan } from './apply/apply.ts';
 import type { World } from './apply/world.ts';
-import { askAboutPaths } from './files/exclude.ts';
+import { askAboutPaths, excludeTemporaries } from './files/exclude.ts';
 import { fileTasks } from './files/sources.ts';
 import { ensureWorktreeId } from './git/identity.ts';
 import { keepVariables } from './git/kept.ts';
@@ -154,6 +154,7 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
   const { report, signal } = options;
   releaseVanished({ state, commonDir: place.repository.commonDir, repository: repositoryId });
   for (const { process } of Object.values(journal.record.steps)) if (process !== null) await endLeftover(process);
+  excludeTemporaries(place.repository.commonDir);
   const { plan, world } = await prepare(session, 'all');
   const { project, keepMs, teardown } = plan;
   const { url } = plan.known(world.resolved);

@@ -90,12 +90,30 @@ export async function excludePaths(commonDir: string, worktree: string, there: s
   const ignored = await ignoredPaths(worktree, later);
   const missing = [...(await untracked(worktree, there)), ...later.filter((name) => !ignored.has(name))];
   if (missing.length === 0) return [];
+  append(
+    commonDir,
+    missing.map((name) => `/${escapePattern(name)}`),
+  );
+  return untracked(worktree, there);
+}
+
+/** The temporary files that a killed run leaves must not keep git from removing the worktree; see `temporaryBeside`. */
+export function excludeTemporaries(commonDir: string): void {
+  if (!excludes(commonDir).includes(`\n${TEMPORARIES}\n`)) append(commonDir, [TEMPORARIES]);
+}
+
+const TEMPORARIES = '.coppice-*.tmp*';
+
+function excludes(commonDir: string): string {
+  return readIfThere(path.join(commonDir, 'info', 'exclude')) ?? '';
+}
+
+function append(commonDir: string, patterns: string[]): void {
   const file = path.join(commonDir, 'info', 'exclude');
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  const text = readIfThere(file) ?? '';
-  const lines = missing.map((name) => `${EXCLUDE_MARK}\n/${escapePattern(name)}\n`).join('');
+  const text = excludes(commonDir);
+  const lines = patterns.map((pattern) => `${EXCLUDE_MARK}\n${pattern}\n`).join('');
   fs.appendFileSync(file, `${text === '' || text.endsWith('\n') ? '' : '\n'}${lines}`);
-  return untracked(worktree, there);
 }
 
 /** What of these paths, or below them, git would show; a folder that is new as a whole ends with `/`. */

@@ -40,6 +40,27 @@ const DOWN_WRITES = 5;
 const AGAIN_WRITES = 15;
 const GC_WRITES = 5;
 
+test('what a killed set-up was writing does not keep git from removing the worktree', async () => {
+  const world = makeWorld();
+  const main = await world.repository(
+    'shop',
+    { 'worktree.config.yaml': 'resources: { PORT: 24000 }\n', '.gitignore': '.env\n' },
+    { '.env': 'PORT=24000\n' },
+  );
+  const worktree = path.join(world.root, 'a');
+  writeFiles(world.root, {
+    'kill.cjs':
+      "const fs = require('node:fs'); const rename = fs.renameSync; fs.renameSync = (from, to) => { if (/\\.env$/.test(to)) process.kill(process.pid, 'SIGKILL'); rename(from, to); };",
+  });
+  const env = { NODE_OPTIONS: `--require ${path.join(world.root, 'kill.cjs')}` };
+  expect((await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'a'], { env })).code).not.toBe(0);
+  expect(fs.readdirSync(worktree).filter((name) => name.endsWith('.tmp'))).toHaveLength(1);
+  expect(await world.git(worktree, 'status', '--porcelain')).toBe('');
+  const removed = await world.coppice(main, 'remove', 'a');
+  expect(removed.code, removed.stderr).toBe(0);
+  expect(records(world)).toEqual([]);
+});
+
 async function expectReady(world: World, worktree: string): Promise<void> {
   const again = await world.coppice(worktree, 'up');
   expect(again.code, again.stderr).toBe(0);
