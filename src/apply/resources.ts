@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { ResourceSpec } from '../config/schema.ts';
 import { keep } from '../git/kept.ts';
 import { reserveBase } from '../ledger/claims.ts';
 import { isSameThing } from '../ledger/record.ts';
@@ -11,6 +12,8 @@ import { resourceType } from '../resources/table.ts';
 import { giveBack } from '../slot.ts';
 import { commandEnvironment } from '../steps/environment.ts';
 import type { Task } from '../steps/graph.ts';
+import { filesOfResource } from '../trust/closure.ts';
+import { worktreeTree } from '../trust/tree.ts';
 import { recordStep } from './steps.ts';
 import type { World } from './world.ts';
 
@@ -66,12 +69,23 @@ export function startTask({ name, spec }: PlannedResource, plan: Plan, world: Wo
     async run() {
       const resolved = world.resolved.get(name);
       if (!resolved) throw new Error(`${name} is started before it is made`);
+      await refuseChanged(spec, world);
       const start = Date.now();
       const line = await resourceType(spec.type).start?.(spec, resolved, effectsOn(name, plan, world));
       if (line != null) world.report.done(name, line, Date.now() - start);
       return true;
     },
   };
+}
+
+/** What is started reads its files itself: what stands there must be what was approved. */
+async function refuseChanged(spec: ResourceSpec, { worktreePath, approved }: World): Promise<void> {
+  const tree = worktreeTree(worktreePath);
+  for (const file of filesOfResource(spec)) {
+    const [now, then] = [await tree.read(file), approved.get(file)];
+    if (now === null ? then !== undefined : then === undefined || !now.equals(then))
+      throw new Failure(`${file} changed since it was looked at, so nothing was started; \`git coppice up\` looks at it again`);
+  }
 }
 
 /** The thing is the same, but the config says another way to find it, or what goes with it. */

@@ -78,7 +78,15 @@ async function examineConfig(place: Place): Promise<Finding[]> {
     ];
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return [problem('config', error.message, error.exitCode === 3 ? 'git coppice trust' : 'npx coppice check')];
+    if (error.exitCode === 3)
+      return [
+        problem(
+          'trust',
+          'what is checked out here was not approved on this machine, so worktrees that ask for it wait',
+          'git coppice trust',
+        ),
+      ];
+    return [problem('config', error.message, 'npx coppice check')];
   }
 }
 

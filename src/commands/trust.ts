@@ -48,7 +48,7 @@ export async function trust(argument: string | undefined, options: TrustOptions)
 /** What `up` asks before it goes on with a branch that is not trusted. @returns whether it may */
 export async function askAboutUp(judged: Judged, untrusted: Untrusted, report: Reporter): Promise<boolean> {
   if (!isTerminal()) {
-    for (const sentence of untrustedSentences(untrusted, judged.closure)) report.text(sentence);
+    for (const sentence of untrustedSentences(untrusted, judged)) report.text(sentence);
     return false;
   }
   await show(judged, untrusted, report);

@@ -126,9 +126,10 @@ export async function hook(): Promise<number> {
     if (closure === null) return 0;
     const settings = await readSettings(place, asked);
     const target = { ...worktree, adminDir };
-    const untrusted = await judgeAndKeep(judgedTarget(closure, { place, worktree: target }, settings));
+    const judged = judgedTarget(closure, { place, worktree: target }, settings);
+    const untrusted = await judgeAndKeep(judged);
     if (untrusted !== null) {
-      for (const sentence of untrustedSentences(untrusted, closure)) report.text(sentence);
+      for (const sentence of untrustedSentences(untrusted, judged)) report.text(sentence);
       return 0;
     }
     giveHooks(place, worktree.path, settings);

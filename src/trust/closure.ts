@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isData } from '../config/data.ts';
 import { loadKnownConfig } from '../config/find.ts';
 import { problemText } from '../config/problems.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, ResourceSpec } from '../config/schema.ts';
 import { Failure } from '../outcome.ts';
 import { composeNames } from '../resources/compose/names.ts';
 import { isSqlFile } from '../resources/database.ts';
@@ -72,11 +72,13 @@ function namedFiles(config: Config): string[] {
   const templates = Object.values(config.files ?? {}).flatMap((spec) =>
     spec.action === 'template' && spec.template !== undefined ? [spec.template] : [],
   );
-  const others = Object.values(config.resources).flatMap((spec) => {
-    if (spec.type === 'compose') return spec.up ? composeNames(spec.files) : [];
-    return 'seed' in spec && spec.seed !== undefined && isSqlFile(spec.seed) ? [spec.seed] : [];
-  });
-  return [...templates, ...others];
+  return [...templates, ...Object.values(config.resources).flatMap(filesOfResource)];
+}
+
+/** The files of the branch that a resource runs: a seed, or the compose files of a project that is started. */
+export function filesOfResource(spec: ResourceSpec): readonly string[] {
+  if (spec.type === 'compose') return spec.up ? composeNames(spec.files) : [];
+  return 'seed' in spec && spec.seed !== undefined && isSqlFile(spec.seed) ? [spec.seed] : [];
 }
 
 /** Two ways to write one thing become one: only in the sections whose order means something it is kept. */
