@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { ResourceSpec } from '../config/schema.ts';
 import { keep } from '../git/kept.ts';
 import { reserveBase } from '../ledger/claims.ts';
+import { makeFolder } from '../ledger/document.ts';
 import { isSameThing } from '../ledger/record.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
@@ -134,7 +135,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     approvedFile(file) {
       const bytes = world.approved.get(file);
       if (bytes === undefined) return null;
-      fs.mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+      makeFolder(stateFolder);
       const copy = path.join(stateFolder, `approved-${name}${path.extname(file)}`);
       fs.rmSync(copy, { force: true });
       fs.writeFileSync(copy, bytes, { flag: 'wx', mode: 0o600 });

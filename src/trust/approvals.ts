@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { listFolder, readDocument, replaceDocument } from '../ledger/document.ts';
+import { listFolder, makeFolder, readDocument, replaceDocument } from '../ledger/document.ts';
 import type { StateDir } from '../ledger/state-dir.ts';
 import { errorCode } from '../outcome.ts';
 import type { Content } from './closure.ts';
@@ -48,7 +48,6 @@ export function openApprovals(state: StateDir, repository: string): Approvals {
     if (refused !== null || !isOurs(file, 0o077)) return null;
     return readDocument(file, FORMAT) as Approval | null;
   };
-  const prepare = () => fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
   return {
     refused,
     has: (digest) => /^sha256:[0-9a-f]{64}$/.test(digest) && read(path.basename(fileOf(digest)))?.digest === digest,
@@ -62,11 +61,11 @@ export function openApprovals(state: StateDir, repository: string): Approvals {
       return readDocument(file, FIRST_FORMAT) as FirstApproval | null;
     },
     add(approval) {
-      prepare();
+      makeFolder(folder);
       replaceDocument(fileOf(approval.digest), FORMAT, { ...approval });
     },
     know(first) {
-      prepare();
+      makeFolder(folder);
       replaceDocument(path.join(folder, 'first'), FIRST_FORMAT, { ...first });
     },
   };
