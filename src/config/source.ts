@@ -11,7 +11,7 @@ const MAX_BYTES = 64 * 1024;
 /** The composer recurses: ten thousand levels would overflow Node's stack. */
 const MAX_DEPTH = 40;
 /** Keys and values. What compares each with each would take minutes for those that 64 KiB can hold. */
-const MAX_PARTS = 4000;
+const MAX_PARTS = 1000;
 /** A file of one mistake made a thousand times is told of the first ones. */
 export const MAX_PROBLEMS = 20;
 const SMALLEST = 'The smallest useful file is two lines: `resources:` and `  PORT: 3000`.';
