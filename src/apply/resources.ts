@@ -8,7 +8,7 @@ import { isSameThing } from '../ledger/record.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import type { Plan, PlannedResource } from '../plan/plan.ts';
-import type { ResolvedResource, ResourceEffects } from '../resources/resource.ts';
+import type { Created, ResolvedResource, ResourceEffects } from '../resources/resource.ts';
 import { resourceType } from '../resources/table.ts';
 import { giveBack } from '../slot.ts';
 import { commandEnvironment } from '../steps/environment.ts';
@@ -45,7 +45,12 @@ async function makeResource({ name, spec, resolved, create }: PlannedResource, p
   if (type.filledBySteps) forgetFilling(name, plan, world);
   if (spec.type !== 'port') journal.sync();
   const start = Date.now();
-  const created = await type.create(spec, resolved, effects);
+  let created: Created;
+  try {
+    created = await type.create(spec, resolved, effects);
+  } finally {
+    fs.rmSync(approvedCopy(world.stateFolder, name), { force: true });
+  }
   const is = created.resolved ?? resolved;
   if (created.kept) keep(world.adminDir, name, created.kept);
   journal.append({ event: 'resource', name, resource: { type: spec.type, state: 'ready', made: { ...is.made, ...created.mark } } });
@@ -96,6 +101,11 @@ function noteChanges(name: string, { made }: ResolvedResource, { journal }: Worl
     journal.append({ event: 'resource', name, resource: { ...before, made: { ...before.made, ...made } } });
 }
 
+/** Where a file of the branch is while a resource is made from it. */
+function approvedCopy(stateFolder: string, resource: string): string {
+  return path.join(stateFolder, `approved-${resource}`);
+}
+
 function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
   const { journal, report, signal, worktreePath, mainPath, claims, logs, stateFolder, facts } = world;
   const type = plan.resources.find((resource) => resource.name === name)?.spec.type ?? '';
@@ -136,7 +146,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
       const bytes = world.approved.get(file);
       if (bytes === undefined) return null;
       makeFolder(stateFolder);
-      const copy = path.join(stateFolder, `approved-${name}${path.extname(file)}`);
+      const copy = approvedCopy(stateFolder, name);
       fs.rmSync(copy, { force: true });
       fs.writeFileSync(copy, bytes, { flag: 'wx', mode: 0o600 });
       return copy;

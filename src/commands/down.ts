@@ -11,7 +11,7 @@ import { factsOf, logsFolder, type Registered, register } from '../set-up.ts';
 import { duration } from '../steps/run-command.ts';
 import { destroyResources, releasePorts, runTeardown, withdrawFiles } from '../take-down.ts';
 import { interruptible } from './interrupt.ts';
-import { findTarget, recordOf } from './target.ts';
+import { findTarget, learnFrom, recordOf } from './target.ts';
 
 /** `coppice down [worktree]`: teardown and resources go; files stay, less our block; the slot stays. */
 export async function down(argument: string | undefined, options: { force?: boolean }): Promise<number> {
@@ -107,6 +107,7 @@ export async function tearDown(
   const { record } = journal;
   const slot = { slot: record.slot ?? 0, ports: record.ports };
   const facts = factsOf({ project: record.project, slug: record.slug, slot }, place, worktree);
+  learnFrom(worktree, record);
   const variables = readVariables(worktree.adminDir);
   return runTeardown({ journal, report, signal, facts, variables, logs: logsFolder(place.repository.commonDir, worktreeId) });
 }

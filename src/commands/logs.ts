@@ -1,15 +1,11 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { learnEnvFiles } from '../files/env-file.ts';
-import { readKept } from '../git/kept.ts';
-import type { WorktreeRecord } from '../ledger/record.ts';
 import { Failure } from '../outcome.ts';
 import { print, printable, printableLines } from '../report/print.ts';
 import { redact } from '../report/secrets.ts';
-import { learnOutput } from '../resources/command/output.ts';
 import { logsFolder } from '../set-up.ts';
-import { findTarget, recordOf, type Target } from './target.ts';
+import { findTarget, learnFrom, recordOf } from './target.ts';
 
 /** `coppice logs [step]`: what a step printed the last time it ran; without a step, which logs there are. */
 export async function logs(step: string | undefined, options: { follow?: boolean; worktree?: string }): Promise<number> {
@@ -33,14 +29,6 @@ export async function logs(step: string | undefined, options: { follow?: boolean
   // A person's terminal is protected from what a command printed; a program gets every byte, but for secrets.
   process.stdout.write(process.stdout.isTTY ? printableLines(text) : redact(text));
   return 0;
-}
-
-/** Makes known what a step that runs now, or has left something running, can print. */
-function learnFrom({ path: root, adminDir }: Target['worktree'], record: WorktreeRecord | null): void {
-  const placed = Object.entries(record?.files ?? {}).map(([name, spec]) => ({ path: name, spec }));
-  learnEnvFiles(root, placed);
-  for (const [name, { output }] of Object.entries(readKept(adminDir)))
-    if (output !== undefined) learnOutput(JSON.parse(output), record?.resources[name]?.made.name ?? '');
 }
 
 function follow(file: string): Promise<number> {

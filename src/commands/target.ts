@@ -1,12 +1,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { learnEnvFiles } from '../files/env-file.ts';
+import { readKept } from '../git/kept.ts';
 import { findPlace, type Place, type Worktree } from '../git/worktrees.ts';
 import { readJournal } from '../ledger/journal.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
 import { readRepositoryId, worktreeFolder } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
+import { learnOutput } from '../resources/command/output.ts';
 import type { Closure } from '../trust/closure.ts';
 import type { Judged } from '../trust/judge.ts';
 import { approvedClosure } from '../trusted.ts';
@@ -76,6 +78,14 @@ export function recordOf(commonDir: string, worktree: Pick<Worktree, 'id'>): Wor
   const repository = readRepositoryId(commonDir);
   if (repository === null || worktree.id === null) return null;
   return readJournal(worktreeFolder(openStateDir(), repository, worktree.id));
+}
+
+/** Makes known what is secret in a worktree, for what its commands print. */
+export function learnFrom({ path: root, adminDir }: Target['worktree'], record: WorktreeRecord | null): void {
+  const placed = Object.entries(record?.files ?? {}).map(([name, spec]) => ({ path: name, spec }));
+  learnEnvFiles(root, placed);
+  for (const [name, { output }] of Object.entries(readKept(adminDir)))
+    if (output !== undefined) learnOutput(JSON.parse(output), record?.resources[name]?.made.name ?? '');
 }
 
 /**

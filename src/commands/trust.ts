@@ -4,9 +4,9 @@ import { isTerminal, openQuestions } from '../report/questions.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { visibleLines } from '../report/visible.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
-import { approvalsOf, approve, type Judged, judge, textOf, type Untrusted, writeHeld } from '../trust/judge.ts';
+import { approvalsOf, approve, type Judged, judge, type Untrusted, writeHeld } from '../trust/judge.ts';
 import { readSettings } from '../trust/settings.ts';
-import { changesSince, textOfContent } from '../trust/show.ts';
+import { changesSince, textOf, textOfContent } from '../trust/show.ts';
 import { untrustedSentences } from '../trusted.ts';
 import { findTarget, noConfig, recordOf } from './target.ts';
 
@@ -73,10 +73,11 @@ async function look(argument: string | undefined): Promise<Judged> {
 }
 
 async function show({ closure, place }: Judged, { content, outside }: Untrusted, report: Reporter): Promise<void> {
+  const { commonDir } = place.repository;
   const text = await textOfContent(closure.content, textsOf(closure));
   report.title(content === null ? 'what would run, and was approved before' : 'what this branch asks for');
   showWhole(text);
-  const changes = content === null ? null : await changesSince(approvalsOf(place.repository.commonDir)?.last() ?? null, text);
+  const changes = content === null ? null : await changesSince(approvalsOf(commonDir)?.last() ?? null, text, commonDir);
   if (changes !== null) {
     report.title('what changed since the last approval');
     showWhole(changes === '' ? '(nothing that is shown)' : changes);

@@ -16,8 +16,8 @@ export interface Approval {
   /** Who or what approved it: `install`, `init`, `up`, `trust`, or a ref that has the same. */
   by: string;
   content: Content;
-  /** The texts of the files that it names, by path, for a later comparison; those that are long or no text are left out. */
-  texts: Record<string, string>;
+  /** The names in git of the files that it names, by path: what git has of them is compared later. */
+  objects: Record<string, string>;
 }
 
 /** What was there when something of the repository was approved for the first time. */

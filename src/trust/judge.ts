@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { git } from '../git/git.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
@@ -5,13 +6,10 @@ import { readDocument, replaceDocument } from '../ledger/document.ts';
 import { knowRepository, readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
-import { type Approvals, openApprovals } from './approvals.ts';
+import { type Approval, type Approvals, openApprovals } from './approvals.ts';
 import type { Closure } from './closure.ts';
 import { evidenceOfOutside, knownRemotes } from './outside.ts';
 import type { Settings } from './settings.ts';
-
-/** Texts longer than this are not kept for a later comparison. */
-const LONGEST_TEXT = 64 * 1024;
 
 /** Why nothing of a branch runs; each is a part of a sentence. */
 export interface Untrusted {
@@ -96,18 +94,14 @@ export function approve(closure: Closure | null, place: Place, settings: Setting
   if (closure !== null) approvals.add(approvalBy(by, closure));
 }
 
-function approvalBy(by: string, { digest, content, files }: Closure) {
-  const texts = [...files].flatMap(([name, bytes]) => {
-    const text = bytes.length > LONGEST_TEXT ? null : textOf(bytes);
-    return text === null ? [] : [[name, text]];
-  });
-  return { digest, at: new Date().toISOString(), by, content, texts: Object.fromEntries(texts) as Record<string, string> };
+function approvalBy(by: string, { digest, content, files }: Closure): Approval {
+  const objects = Object.fromEntries([...files].map(([name, bytes]) => [name, objectOf(bytes)]));
+  return { digest, at: new Date().toISOString(), by, content, objects };
 }
 
-/** Bytes as text; null when they are none. */
-export function textOf(bytes: Buffer): string | null {
-  const text = bytes.toString('utf8');
-  return Buffer.from(text, 'utf8').equals(bytes) && !text.includes('\0') ? text : null;
+/** As git names a file's content. */
+function objectOf(bytes: Buffer): string {
+  return createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 }
 
 const HELD = 'coppice-held';
