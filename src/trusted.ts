@@ -1,7 +1,7 @@
-import type { Place } from './git/worktrees.ts';
+import type { Place, Repository, Worktree } from './git/worktrees.ts';
 import { Failure } from './outcome.ts';
 import { type Closure, readClosure } from './trust/closure.ts';
-import { type Judged, judge, type Untrusted, writeHeld } from './trust/judge.ts';
+import { type Judged, judge, type Untrusted } from './trust/judge.ts';
 import { readSettings } from './trust/settings.ts';
 
 /** What a person reads of a branch that is not trusted: what, why, and what to do. */
@@ -19,14 +19,6 @@ export function untrustedSentences(
   ];
 }
 
-/** Judges a worktree, and keeps what proves that it comes from outside: git forgets some of it. */
-export async function judgeAndKeep(judged: Judged): Promise<Untrusted | null> {
-  const untrusted = await judge(judged);
-  const { adminDir } = judged.worktree;
-  if (untrusted?.outside && adminDir !== null) writeHeld(adminDir, { reason: untrusted.outside, accepted: false });
-  return untrusted;
-}
-
 /**
  * What the branch in a worktree asks for, when that was approved: for verbs that give its variables, or talk to its servers.
  * @throws {Failure} with exit code 3 when it was not; null when the branch has no config
@@ -38,4 +30,16 @@ export async function approvedClosure(place: Place, worktree: Judged['worktree']
   const untrusted = await judge({ closure, place, worktree, settings, isNew });
   if (untrusted !== null) throw new Failure(untrustedSentences(untrusted, { closure, worktree }).join('\n'), 3);
   return closure;
+}
+
+/** Why a worktree would not be set up, in a few words; null when nothing is against it. */
+export async function whyUntrusted(repository: Repository, worktree: Worktree, isNew: boolean): Promise<string | null> {
+  if (worktree.prunable) return null;
+  try {
+    await approvedClosure({ repository, worktree }, worktree, isNew);
+    return null;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return error.exitCode === 3 ? 'not trusted: `git coppice trust` in it shows why, and what would run' : null;
+  }
 }

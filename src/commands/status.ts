@@ -9,12 +9,11 @@ import { currentOwner } from '../ledger/owner.ts';
 import type { WorktreeRecord } from '../ledger/record.ts';
 import { readRepositoryId, worktreeFolder } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
-import { Failure } from '../outcome.ts';
 import { print, printJson } from '../report/print.ts';
 import { colorsFor } from '../report/reporter.ts';
 import { visible } from '../report/visible.ts';
 import { duration } from '../steps/run-command.ts';
-import { approvedClosure } from '../trusted.ts';
+import { whyUntrusted } from '../trusted.ts';
 import { findVanished } from '../vanished.ts';
 
 /** What `status` says of one worktree; the form of `status --json`. */
@@ -67,23 +66,11 @@ async function readStatus(repository: Repository): Promise<WorktreeStatus[]> {
   await Promise.all(
     repository.linked.map(async (worktree) => {
       const known = all.find(({ path, state }) => path === worktree.path && state === 'none');
-      const untrusted = known ? await whyUntrusted(repository, worktree) : null;
+      const untrusted = known ? await whyUntrusted(repository, worktree, true) : null;
       if (known && untrusted !== null) Object.assign(known, { state: 'untrusted', warnings: [untrusted] });
     }),
   );
   return all.sort((one, other) => (one.slot ?? Number.POSITIVE_INFINITY) - (other.slot ?? Number.POSITIVE_INFINITY));
-}
-
-/** Why a worktree that was never set up would not be; null when nothing is against it. */
-async function whyUntrusted(repository: Repository, worktree: Worktree): Promise<string | null> {
-  if (worktree.prunable) return null;
-  try {
-    await approvedClosure({ repository, worktree }, worktree, true);
-    return null;
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return error.exitCode === 3 ? 'not trusted: `git coppice trust` in it shows why, and what would run' : null;
-  }
 }
 
 function describe(worktree: Worktree, record: WorktreeRecord | null, owner: { verb: string } | null): WorktreeStatus {

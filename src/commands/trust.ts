@@ -5,6 +5,7 @@ import { openReporter, type Reporter } from '../report/reporter.ts';
 import { visibleLines } from '../report/visible.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
 import { approvalsOf, approve, type Judged, judge, type Untrusted, writeHeld } from '../trust/judge.ts';
+import { knownRemotes } from '../trust/outside.ts';
 import { readSettings } from '../trust/settings.ts';
 import { changesSince, textOf, textOfContent } from '../trust/show.ts';
 import { untrustedSentences } from '../trusted.ts';
@@ -21,15 +22,13 @@ export async function trust(argument: string | undefined, options: TrustOptions)
   if (options.remote !== undefined) return trustRemote(options.remote, report);
   const judged = await look(argument);
   const { closure } = judged;
+  if (options.digest !== undefined) refuseOther(options.digest, closure.digest);
   const untrusted = await judge(judged);
   if (untrusted === null) {
     report.text(`approved already: ${closure.digest}`);
     return 0;
   }
-  if (options.digest !== undefined) {
-    if (options.digest !== closure.digest)
-      throw new Failure(`This is not what was approved: it is ${closure.digest} here. \`git coppice trust\` shows it.`, 3);
-  } else {
+  if (options.digest === undefined) {
     await show(judged, untrusted, report);
     if (!isTerminal()) {
       report.text(`Nothing was approved: nobody can answer here. To approve it: \`git coppice trust --digest ${closure.digest}\``);
@@ -43,6 +42,12 @@ export async function trust(argument: string | undefined, options: TrustOptions)
   accept(judged, untrusted, 'trust');
   report.text(`approved ${closure.digest}${judged.worktree.adminDir === null || !judged.isNew ? '' : '; `git coppice up` sets it up'}`);
   return 0;
+}
+
+/** @throws {Failure} for another digest than the one of what is here */
+function refuseOther(given: string, digest: string): void {
+  if (!/^sha256:[0-9a-f]{64}$/.test(given)) throw new Failure(`\`${given}\` is no digest: \`sha256:\` and 64 digits.`, 2);
+  if (given !== digest) throw new Failure(`This is not what was looked at: it is ${digest} here. \`git coppice trust\` shows it.`, 3);
 }
 
 /** What `up` asks before it goes on with a branch that is not trusted. @returns whether it may */
@@ -74,10 +79,14 @@ async function look(argument: string | undefined): Promise<Judged> {
 
 async function show({ closure, place }: Judged, { content, outside }: Untrusted, report: Reporter): Promise<void> {
   const { commonDir } = place.repository;
-  const text = await textOfContent(closure.content, textsOf(closure));
+  const texts = textsOf(closure);
+  const text = await textOfContent(closure.content, texts);
+  const last = content === null ? null : (approvalsOf(commonDir)?.last() ?? null);
+  const changes = await changesSince(last, text, commonDir);
   report.title(content === null ? 'what would run, and was approved before' : 'what this branch asks for');
-  showWhole(text);
-  const changes = content === null ? null : await changesSince(approvalsOf(commonDir)?.last() ?? null, text, commonDir);
+  // Files that were approved before and are the same are named; all others stand in full, here or in the comparison.
+  const isKnown = (name: string) => last !== null && last.content.files[name] !== undefined;
+  showWhole(await textOfContent(closure.content, Object.fromEntries(Object.entries(texts).filter(([name]) => !isKnown(name)))));
   if (changes !== null) {
     report.title('what changed since the last approval');
     showWhole(changes === '' ? '(nothing that is shown)' : changes);
@@ -94,8 +103,8 @@ function showWhole(text: string): void {
   process.stderr.write(`${visibleLines(text)}\n`);
 }
 
-function textsOf({ files }: Closure): Record<string, string> {
-  return Object.fromEntries([...files].flatMap(([name, bytes]) => (textOf(bytes) === null ? [] : [[name, textOf(bytes) ?? '']])));
+function textsOf({ files }: Closure): Record<string, string | null> {
+  return Object.fromEntries([...files].map(([name, bytes]) => [name, textOf(bytes)]));
 }
 
 async function asks(question: string): Promise<boolean> {
@@ -127,7 +136,9 @@ async function trustRemote(name: string, report: Reporter): Promise<number> {
   const first = approvals?.first() ?? null;
   if (approvals === null || first === null)
     throw new Failure(approvals?.refused ?? 'Nothing of this repository was approved here yet: `git coppice trust` first.', 3);
-  approvals.know({ remotes: { ...first.remotes, [name]: url } });
+  // Where there was no remote at first, `origin` counts by that; once there is one, it must be named.
+  const known = Object.fromEntries(knownRemotes({ remotes }, first).map((other) => [other, remotes[other] ?? '']));
+  approvals.know({ remotes: { ...first.remotes, ...known, [name]: url } });
   report.text(`branches of ${name} (${url}) count as this team's own from now on`);
   return 0;
 }

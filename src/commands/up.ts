@@ -12,9 +12,9 @@ import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, namesOf, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
-import type { Judged } from '../trust/judge.ts';
+import { type Judged, judge } from '../trust/judge.ts';
 import { askSettings, readSettings, type Settings } from '../trust/settings.ts';
-import { judgeAndKeep, untrustedSentences } from '../trusted.ts';
+import { untrustedSentences } from '../trusted.ts';
 import { interruptible } from './interrupt.ts';
 import { approvedOf, findTarget, recordOf, type Target } from './target.ts';
 
@@ -43,10 +43,11 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
   if (options.dryRun) return dryRun(closure, target, report);
   const settings = await readSettings(target.place);
   const judged = judgedTarget(closure, target, settings);
-  const untrusted = await judgeAndKeep(judged);
-  if (untrusted !== null && !(await (await import('./trust.ts')).askAboutUp(judged, untrusted, report))) {
+  const untrusted = await judge(judged);
+  if (untrusted !== null) {
     speak();
-    return 3;
+    const { askAboutUp } = await import('./trust.ts');
+    if (!(await askAboutUp(judged, untrusted, report))) return 3;
   }
   giveHooks(target.place, target.worktree.path, settings);
   return interruptible(async (signal) => {
@@ -127,7 +128,7 @@ export async function hook(): Promise<number> {
     const settings = await readSettings(place, asked);
     const target = { ...worktree, adminDir };
     const judged = judgedTarget(closure, { place, worktree: target }, settings);
-    const untrusted = await judgeAndKeep(judged);
+    const untrusted = await judge(judged);
     if (untrusted !== null) {
       for (const sentence of untrustedSentences(untrusted, judged)) report.text(sentence);
       return 0;
@@ -154,7 +155,9 @@ function giveHooks({ repository }: Place, worktree: string, { hooksPath }: Setti
   const folder = huskyFolderOf(hooksPath);
   if (folder === null) return;
   const { main, linked, commonDir } = repository;
-  const roots = [...(main === null ? [] : [main]), ...linked.map(({ path }) => path), commonDir, path.dirname(commonDir)];
+  // Of worktrees only those that were trusted: another's could be its branch's own.
+  const trusted = linked.filter((other) => recordOf(commonDir, other) !== null).map((other) => other.path);
+  const roots = [...(main === null ? [] : [main]), ...trusted, commonDir, path.dirname(commonDir)];
   giveHuskyRunner(roots, worktree, folder);
 }
 

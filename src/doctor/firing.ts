@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { recordOf } from '../commands/target.ts';
 import { git, gitOutput, withoutLocalGitVars } from '../git/git.ts';
 import type { Place } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
@@ -23,7 +24,8 @@ export async function examineFiring(place: Place, explained: boolean): Promise<F
   const from = [
     { name: main === null ? 'the bare repository' : 'the main worktree', path: main ?? commonDir },
     ...linked
-      .filter(({ prunable }) => !prunable)
+      // git runs that worktree's own hooks: only of one that was trusted once.
+      .filter((worktree) => !worktree.prunable && recordOf(commonDir, worktree) !== null)
       .slice(0, 1)
       .map((worktree) => ({ name: worktree.branch ?? worktree.path, path: worktree.path })),
   ];

@@ -13,7 +13,7 @@ import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { planOf } from '../plan/gather.ts';
 import { resolvedNow } from '../plan/plan.ts';
-import { approvedClosure } from '../trusted.ts';
+import { approvedClosure, whyUntrusted } from '../trusted.ts';
 import { type Finding, fine, note, problem } from './finding.ts';
 
 /** How each linked worktree is, and whether anything in it still points at the main worktree. */
@@ -31,7 +31,10 @@ async function examineWorktree(place: Place, worktree: Worktree): Promise<Findin
   const record = recordOf(place.repository.commonDir, worktree);
   const mend = `git coppice up ${branch ?? path}`;
   const again = () => up(path, {});
-  if (record === null) return configsIn(path).length === 0 ? [] : [problem(about, 'it was not set up', mend, again)];
+  if (record === null && configsIn(path).length === 0) return [];
+  const untrusted = await whyUntrusted(place.repository, worktree, record === null);
+  if (untrusted !== null) return [problem(about, untrusted, `git coppice trust ${branch ?? path}`)];
+  if (record === null) return [problem(about, 'it was not set up', mend, again)];
   if (record.state === 'down') return [note(about, 'it is down', mend)];
   const owner = ownerOf(place, worktree);
   if (owner !== null) return [note(about, `process ${owner.pid} is at it (${owner.verb})`)];

@@ -134,7 +134,7 @@ async function intoFile(
   options: { cwd: string; env: NodeJS.ProcessEnv },
   scratch: string,
 ): Promise<{ code: number | null; stdout: string }> {
-  const file = path.join(scratch, `.tmp-git-${process.pid}-${randomBytes(4).toString('hex')}`);
+  const file = path.join(scratch, `.tmp-${randomBytes(8).toString('hex')}`);
   const fd = fs.openSync(file, 'wx+', 0o600);
   try {
     fs.unlinkSync(file);

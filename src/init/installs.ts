@@ -3,10 +3,9 @@ import { folderOf, inFolder, type Look, packageJson, textOf } from './look.ts';
 
 interface Installer {
   name: string;
-  /** The file that tells, and that the result depends on. */
+  /** The file that tells. */
   lockfile: string;
   run: string;
-  inputs?: string[];
 }
 
 /** Of one name the first that is there. */
@@ -24,7 +23,7 @@ const INSTALLERS: Installer[] = [
   { name: 'python', lockfile: 'poetry.lock', run: 'poetry install --no-interaction' },
   { name: 'python', lockfile: 'Pipfile.lock', run: 'PIPENV_VENV_IN_PROJECT=1 pipenv sync --dev' },
   { name: 'python', lockfile: 'requirements.txt', run: 'python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt' },
-  { name: 'deps', lockfile: 'mix.exs', run: 'mix deps.get', inputs: ['mix.exs', 'mix.lock'] },
+  { name: 'deps', lockfile: 'mix.exs', run: 'mix deps.get' },
   { name: 'modules', lockfile: 'go.sum', run: 'go mod download' },
 ];
 
@@ -32,7 +31,7 @@ const INSTALLERS: Installer[] = [
 export function installFindings(look: Look): Findings {
   const result = nothing();
   const names = new Set<string>();
-  for (const { name, lockfile, run, inputs } of INSTALLERS) {
+  for (const { name, lockfile, run } of INSTALLERS) {
     const file = nearest(look, lockfile);
     const folder = file === null ? '' : folderOf(file);
     if (file === null || names.has(name)) continue;
@@ -42,27 +41,16 @@ export function installFindings(look: Look): Findings {
     const value = {
       run: command,
       needs: [],
-      inputs: (inputs ?? [lockfile]).map((input) => inFolder(folder, input)).filter((input) => look.files.has(input)),
       ...(folder !== '' && { cwd: folder }),
     };
     result.found.push(
-      finding(
-        'steps',
-        name,
-        value,
-        `by ${file}; runs beside everything else, and again when ${value.inputs.length > 1 ? 'they change' : 'that changes'}`,
-      ),
+      finding('steps', name, value, `by ${file}; runs beside everything else, again with \`git coppice up --step ${name}\``),
     );
   }
   const root = packageJson(look);
   if (root !== null && !names.has('install') && Object.keys(root.dependencies).length > 0)
     result.found.push(
-      finding(
-        'steps',
-        'install',
-        { run: 'npm install --no-audit --no-fund', needs: [], inputs: ['package.json'] },
-        'by package.json; there is no lockfile',
-      ),
+      finding('steps', 'install', { run: 'npm install --no-audit --no-fund', needs: [] }, 'by package.json; there is no lockfile'),
     );
   return result;
 }

@@ -45,7 +45,10 @@ export async function gather(
     mainEnv: readMainEnv(config, main),
     files,
     templates,
-    inputDigests: Object.fromEntries(Object.keys(closure.inputs).map((step) => [step, digestOfInputs(closure, step) ?? ''])),
+    inputDigests: Object.assign(
+      Object.create(null),
+      Object.fromEntries(Object.keys(closure.inputs).map((step) => [step, digestOfInputs(closure, step) ?? ''])),
+    ),
     record,
     kept: adminDir === null ? {} : readKept(adminDir),
     handlebars: texts.some(isTemplate) ? await loadHandlebars() : null,

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
 import { isData } from '../config/data.ts';
-import { loadKnownConfig } from '../config/find.ts';
+import { LOCAL_NAME, loadKnownConfig } from '../config/find.ts';
 import { problemText } from '../config/problems.ts';
 import type { Config, ResourceSpec } from '../config/schema.ts';
+import { git } from '../git/git.ts';
 import { Failure } from '../outcome.ts';
 import { composeNames } from '../resources/compose/names.ts';
 import { isSqlFile } from '../resources/database.ts';
@@ -31,6 +34,9 @@ export interface Content {
   files: Record<string, string>;
 }
 
+/** For what is there, and is no file: a link that leads nowhere, a pipe. */
+const UNREADABLE = Buffer.from('(no file)');
+
 /** The sections whose entries are carried out in the order in which they stand. */
 const IN_ORDER = ['resources', 'env', 'files', 'steps', 'teardown'];
 
@@ -40,20 +46,33 @@ const IN_ORDER = ['resources', 'env', 'files', 'steps', 'teardown'];
  * @throws {Failure} with every problem of the config, exit code 2; null when the branch has none
  */
 export async function readClosure(root: string, main: string | null): Promise<Closure | null> {
+  if (main !== null) await refuseCarriedOverride(main);
   const loaded = await loadKnownConfig(root, main);
   if (loaded.state === 'absent') return null;
   if (loaded.state === 'wrong') throw new Failure(loaded.problems.map(problemText).join('\n\n'), 2);
   return closureOf(loaded.config, loaded.base, worktreeTree(root));
 }
 
+/** An override is one person's own: one that git has is a branch's, and nobody would be asked about it. @throws {Failure} */
+async function refuseCarriedOverride(main: string): Promise<void> {
+  if (!fs.existsSync(path.join(main, LOCAL_NAME))) return;
+  const tracked = await git(main, ['ls-files', '-z', '--', `:(icase)${LOCAL_NAME}`]);
+  if (tracked.code !== 0 || tracked.stdout !== '')
+    throw new Failure(
+      `${LOCAL_NAME} in ${main} is tracked by git, so it is not your own: anybody's branch could bring it. \`git rm --cached ${LOCAL_NAME}\`, and name it in .gitignore.`,
+      2,
+    );
+}
+
 /** @param base the branch's own config, without anybody's override, with its short forms expanded */
 export async function closureOf(config: Config, base: unknown, tree: Tree): Promise<Closure> {
   const files = new Map<string, Buffer>();
-  const inputs: Record<string, string[]> = {};
+  const inputs: Record<string, string[]> = Object.create(null);
   for (const [name, spec] of Object.entries(config.steps)) if (spec.inputs) inputs[name] = await tree.glob(spec.inputs);
   for (const name of new Set([...namedFiles(config), ...Object.values(inputs).flat()])) {
     const bytes = await tree.read(name);
     if (bytes !== null) files.set(name, bytes);
+    else if (Object.values(inputs).some((names) => names.includes(name))) files.set(name, UNREADABLE);
   }
   const content: Content = {
     config: inOneOrder(base),
@@ -114,7 +133,7 @@ function patternsOf(text: string): string[] {
 
 /** A digest of what a step's inputs hold; null when it names none. */
 export function digestOfInputs({ inputs, files }: Pick<Closure, 'inputs' | 'files'>, step: string): string | null {
-  const names = inputs[step];
+  const names = Object.hasOwn(inputs, step) ? inputs[step] : undefined;
   if (names === undefined) return null;
   const hash = createHash('sha256');
   for (const name of names)
@@ -130,9 +149,6 @@ export async function digestOfInputsNow(root: string, step: string, patterns: re
   const tree = worktreeTree(root);
   const names = await tree.glob(patterns);
   const files = new Map<string, Buffer>();
-  for (const name of names) {
-    const bytes = await tree.read(name);
-    if (bytes !== null) files.set(name, bytes);
-  }
+  for (const name of names) files.set(name, (await tree.read(name)) ?? UNREADABLE);
   return digestOfInputs({ inputs: { [step]: names }, files }, step);
 }

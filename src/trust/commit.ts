@@ -5,7 +5,7 @@ import { expandShorthands } from '../config/shorthand.ts';
 import { parseSource } from '../config/source.ts';
 import { gitBytes, gitOutput } from '../git/git.ts';
 import { type Closure, closureOf } from './closure.ts';
-import { NOT_SEARCHED, type Tree } from './tree.ts';
+import { matcher, type Tree } from './tree.ts';
 
 /**
  * What a commit asks for, read without checking it out. Null when it has no config, or one that is wrong.
@@ -38,12 +38,8 @@ async function commitTree(cwd: string, commit: string): Promise<Tree> {
       return object === undefined ? null : gitBytes(cwd, ['cat-file', 'blob', object]);
     },
     async glob(patterns) {
-      const { default: picomatch } = await import('picomatch');
-      const wanted = picomatch(
-        patterns.flatMap((pattern) => [pattern, `${pattern.replace(/\/$/, '')}/**`]),
-        { dot: true, ignore: NOT_SEARCHED },
-      );
-      return [...files.keys()].filter((name) => wanted(name)).sort();
+      const { matches } = await matcher(patterns);
+      return [...files.keys()].filter(matches).sort();
     },
   };
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { isData } from '../config/data.ts';
 import { git } from '../git/git.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
 import { readDocument, replaceDocument } from '../ledger/document.ts';
@@ -7,7 +8,7 @@ import { knowRepository, readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { type Approval, type Approvals, openApprovals } from './approvals.ts';
-import type { Closure } from './closure.ts';
+import type { Closure, Content } from './closure.ts';
 import { evidenceOfOutside, knownRemotes } from './outside.ts';
 import type { Settings } from './settings.ts';
 
@@ -55,7 +56,32 @@ async function judgeContent(closure: Closure, place: Place, settings: Settings, 
       return null;
     }
   }
-  return 'what it asks for was not approved on this machine';
+  const changed = changedParts(approvals.last()?.content ?? null, closure.content);
+  return `what it asks for was not approved on this machine${changed}`;
+}
+
+/** What is another than in the last approval, for a sentence. */
+function changedParts(last: Content | null, now: Content): string {
+  if (last === null) return '';
+  const parts = (content: Content) =>
+    new Map<string, string>([
+      ...sectionsOf(content.config).map(([name, value]): [string, string] => [name, JSON.stringify(value)]),
+      ['.worktreeinclude', JSON.stringify(content.include)],
+      ...Object.entries(content.files),
+    ]);
+  const [before, after] = [parts(last), parts(now)];
+  const changed = [...new Set([...before.keys(), ...after.keys()])].filter((name) => before.get(name) !== after.get(name));
+  const shown = changed.slice(0, 4).join(', ');
+  if (changed.length === 0) return '';
+  return ` (other than approved last: ${shown}${changed.length > 4 ? ` and ${changed.length - 4} more` : ''})`;
+}
+
+/** `steps.install`, and what stands at the top by itself. */
+function sectionsOf(config: unknown): [name: string, value: unknown][] {
+  if (!isData(config)) return [];
+  return Object.entries(config).flatMap(([section, value]): [string, unknown][] =>
+    isData(value) ? Object.entries(value).map(([name, entry]) => [`${section}.${name}`, entry]) : [[section, value]],
+  );
 }
 
 /** The remote's default branch that asks for just the same: what was merged was looked at. */
@@ -79,10 +105,11 @@ async function judgeOrigin(
   const { adminDir } = worktree;
   if (adminDir === null) return null;
   const held = readHeld(adminDir);
-  if (held !== null) return held.accepted ? null : held.reason;
+  if (held?.accepted) return null;
   const first = approvals?.first() ?? null;
-  if (first === null) return null;
-  return evidenceOfOutside({ place, worktree, settings, first });
+  const evidence = first === null ? null : await evidenceOfOutside({ place, worktree, settings, first });
+  if (evidence?.passes) writeHeld(adminDir, { reason: evidence.reason, accepted: false });
+  return evidence?.reason ?? held?.reason ?? null;
 }
 
 /** Approves what a branch asks for. The first approval also writes down which remotes there are. */
@@ -106,7 +133,7 @@ function objectOf(bytes: Buffer): string {
 
 const HELD = 'coppice-held';
 
-/** What is kept in a worktree's admin directory of where it comes from, because git forgets some of it. */
+/** What is kept in a worktree's admin directory of where it comes from: what git forgets, and what a person has said to it. */
 interface Held {
   reason: string;
   /** A person has said that it may be set up all the same. */

@@ -9,16 +9,26 @@ import type { Settings } from './settings.ts';
 export interface Origin {
   place: Place;
   worktree: Pick<Worktree, 'path' | 'branch'>;
-  settings: Pick<Settings, 'remotes' | 'branches'>;
+  settings: Pick<Settings, 'remotes' | 'fetches' | 'branches'>;
   first: FirstApproval;
+}
+
+/** What proves it, as a sentence. */
+export interface Evidence {
+  reason: string;
+  /** Whether git will have forgotten it soon. */
+  passes: boolean;
 }
 
 /**
  * What proves that a new worktree holds somebody else's work: only what git has written down counts, so that a person's own
  * work never waits. Null when nothing does.
  */
-export async function evidenceOfOutside(origin: Origin): Promise<string | null> {
-  return byBranchConfig(origin) ?? (await byReflog(origin)) ?? (await byRemotes(origin)) ?? (await byFetchHead(origin));
+export async function evidenceOfOutside(origin: Origin): Promise<Evidence | null> {
+  const lasting = byBranchConfig(origin) ?? (await byReflog(origin)) ?? (await byRemotes(origin));
+  if (lasting !== null) return { reason: lasting, passes: false };
+  const passing = await byFetchHead(origin);
+  return passing === null ? null : { reason: passing, passes: true };
 }
 
 /** The remotes that this machine knows: those of the first approval with the same URLs, and `origin` where there was none then. */
@@ -62,8 +72,9 @@ function messageOf(line: string): string {
   return line.slice(line.indexOf('\t') + 1);
 }
 
-/** What was fetched without a place of its own: neither a known remote's branch, nor on a branch that was here before. */
-async function byFetchHead({ place, worktree, settings, first }: Origin): Promise<string | null> {
+/** What was fetched without a place of its own, or lies below that: neither a known remote's branch, nor on a branch that was here before. */
+async function byFetchHead(origin: Origin): Promise<string | null> {
+  const { place, worktree, settings, first } = origin;
   const { commonDir } = place.repository;
   const heads = [commonDir, ...listFolder(path.join(commonDir, 'worktrees')).map((name) => path.join(commonDir, 'worktrees', name))];
   const known = new Set(knownRemotes(settings, first).map((name) => asFetched(settings.remotes[name] ?? '')));
@@ -75,29 +86,59 @@ async function byFetchHead({ place, worktree, settings, first }: Origin): Promis
   );
   if (foreign.length === 0) return null;
   const commit = await commitOf(worktree);
-  const line = foreign.find((fetched) => fetched.startsWith(`${commit}\t`));
-  if (line === undefined) return null;
-  const trusted = knownRemotes(settings, first).map((name) => `refs/remotes/${name}/`);
   for (const ref of await refsWith(commonDir, commit, ['refs/heads', 'refs/remotes'])) {
     const branch = ref.replace(/^refs\/heads\//, '');
-    const isOwn = branch === ref ? trusted.some((start) => ref.startsWith(start)) : (await wasFetched(commonDir, branch)) === null;
+    const isOwn = branch === ref ? isKnown(ref, origin) : (await wasFetched(commonDir, branch)) === null;
     if (isOwn && branch !== worktree.branch) return null;
   }
-  return `its commit was fetched from ${withoutUser(/ of (.+)$/.exec(line)?.[1] ?? 'elsewhere')}`;
+  let line: string | undefined;
+  for (const fetched of foreign)
+    if (line === undefined && (await isIn(commonDir, commit, fetched.slice(0, fetched.indexOf('\t'))))) line = fetched;
+  if (line === undefined) return null;
+  return `its commit was fetched from ${withoutUser(/ of (.+)$/.exec(line)?.[1] ?? 'elsewhere')}, and is on no branch of a known remote or of your own`;
 }
 
-/** A commit that only remotes have which were not there at the first approval, and that was not made here. */
-async function byRemotes({ place, worktree, settings, first }: Origin): Promise<string | null> {
-  const known = knownRemotes(settings, first);
-  const added = Object.keys(settings.remotes).filter((name) => !known.includes(name));
-  if (added.length === 0) return null;
+/** Whether a commit is, or is behind, what was fetched: a commit, or a tag that names one. */
+async function isIn(commonDir: string, commit: string, fetched: string): Promise<boolean> {
+  return (await git(commonDir, ['merge-base', '--is-ancestor', commit, `${fetched}^{commit}`])).code === 0;
+}
+
+/** A remote-tracking branch of a known remote; where its pull requests are fetched to is none. */
+function isKnown(ref: string, { settings, first }: Origin): boolean {
+  return knownRemotes(settings, first).some((name) => {
+    const fetched = (settings.fetches[name] ?? []).map((refspec) => refspec.replace(/^\+/, '').split(':'));
+    const takenBy = (isBranch: boolean) =>
+      fetched.some(([from = '', to]) => to !== undefined && from.startsWith('refs/heads/') === isBranch && fits(ref, to));
+    return takenBy(true) && !takenBy(false);
+  });
+}
+
+/** Whether a ref is one that the right side of a refspec names; it has one `*` at most. */
+function fits(ref: string, pattern: string): boolean {
+  const [start = '', end] = pattern.split('*');
+  return end === undefined ? ref === pattern : ref.startsWith(start) && ref.endsWith(end) && ref.length >= start.length + end.length;
+}
+
+/** A commit that only remotes have which were not there at the first approval, or only as a request to a known one, and not made here. */
+async function byRemotes(origin: Origin): Promise<string | null> {
+  const { place, worktree, settings, first } = origin;
   const { commonDir } = place.repository;
+  const known = knownRemotes(settings, first);
+  const isPlain =
+    Object.keys(settings.remotes).length === known.length && known.every((name) => (settings.fetches[name] ?? []).length === 1);
+  if (isPlain) return null;
   const commit = await commitOf(worktree);
   const holders = await refsWith(commonDir, commit, ['refs/remotes']);
-  const has = (name: string) => holders.some((ref) => ref.startsWith(`refs/remotes/${name}/`));
-  const from = added.find(has);
-  if (from === undefined || known.some(has) || wasMadeHere(commonDir, worktree, commit)) return null;
-  return `its commit is only on the remote ${from}, which was not known here when something was approved first`;
+  const [foreign] = holders.filter((ref) => !isKnown(ref, origin));
+  if (foreign === undefined || holders.some((ref) => isKnown(ref, origin)) || wasMadeHere(commonDir, worktree, commit)) return null;
+  const name = Object.keys(settings.remotes).find((remote) => foreign.startsWith(`refs/remotes/${remote}/`));
+  if (name === undefined || known.includes(name))
+    return `its commit is only on ${foreign.replace('refs/remotes/', '')}, which is no branch of a known remote`;
+  const why =
+    first.remotes[name] === undefined
+      ? 'was added after something was approved first'
+      : 'has another URL than when something was approved first';
+  return `its commit is only on the remote ${name}, which ${why} (your team's own? \`git coppice trust --remote ${name}\`)`;
 }
 
 async function commitOf(worktree: Origin['worktree']): Promise<string> {

@@ -16,11 +16,13 @@ export interface Settings {
   hooksPath: string | null;
   /** The URLs of the remotes, by name. */
   remotes: Record<string, string>;
+  /** `remote.<name>.fetch`, by remote. */
+  fetches: Record<string, string[]>;
   /** `branch.<name>.remote` and `.merge`, by branch. */
   branches: Record<string, { remote?: string; merge?: string }>;
 }
 
-const KEYS = '^(core\\.hookspath|coppice\\.(trust|outside|background)|remote\\..*\\.url|branch\\..*\\.(remote|merge))$';
+const KEYS = '^(core\\.hookspath|coppice\\.(trust|outside|background)|remote\\..*\\.(url|fetch)|branch\\..*\\.(remote|merge))$';
 
 /** Asks git for the settings that hold in a folder; see {@link readSettings}. */
 export async function askSettings(cwd: string): Promise<{ cwd: string; printed: string }> {
@@ -33,7 +35,15 @@ export async function readSettings(
   asked = askSettings(worktree?.path ?? repository.commonDir),
 ): Promise<Settings> {
   const { cwd, printed } = await asked;
-  const settings: Settings = { trust: 'ask', outsideAllowed: false, background: false, hooksPath: null, remotes: {}, branches: {} };
+  const settings: Settings = {
+    trust: 'ask',
+    outsideAllowed: false,
+    background: false,
+    hooksPath: null,
+    remotes: {},
+    fetches: {},
+    branches: {},
+  };
   const fields = printed.split('\0');
   for (let index = 0; index + 1 < fields.length; index += 2) {
     const [origin = '', entry = ''] = fields.slice(index);
@@ -56,7 +66,9 @@ function own(settings: Settings, key: string, value: string): void {
 function note(settings: Settings, key: string, value: string): void {
   const name = key.slice(key.indexOf('.') + 1, key.lastIndexOf('.'));
   const what = key.slice(key.lastIndexOf('.') + 1);
-  if (key.startsWith('remote.')) settings.remotes[name] = [settings.remotes[name], value].filter((url) => url !== undefined).join('\n');
+  if (what === 'fetch') settings.fetches[name] = [...(settings.fetches[name] ?? []), value];
+  else if (key.startsWith('remote.'))
+    settings.remotes[name] = [settings.remotes[name], value].filter((url) => url !== undefined).join('\n');
   else settings.branches[name] = { ...settings.branches[name], [what]: value };
 }
 
@@ -66,8 +78,10 @@ function isCarried(origin: string, cwd: string, { commonDir, main, linked }: Pla
   if (!origin.startsWith('file:')) return true;
   const file = realPath(path.resolve(cwd, origin.slice('file:'.length)));
   const isIn = (folder: string) => file.startsWith(`${folder}${path.sep}`);
-  if (isIn(commonDir)) return false;
-  return [main, ...linked.map((worktree) => worktree.path)].some((root) => root !== null && isIn(realPath(root)));
+  // A worktree may lie inside the common directory, as in a bare layout, and that inside the main worktree.
+  if (linked.some((worktree) => isIn(realPath(worktree.path)))) return true;
+  const inMain = main !== null && isIn(realPath(main));
+  return inMain && (realPath(main).startsWith(`${commonDir}${path.sep}`) || !isIn(commonDir));
 }
 
 function realPath(file: string): string {

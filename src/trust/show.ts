@@ -6,34 +6,49 @@ import { Failure } from '../outcome.ts';
 import type { Approval } from './approvals.ts';
 import type { Content } from './closure.ts';
 
-/** Everything of a content as one text, for people to read and to compare. */
-export async function textOfContent({ config, include, files }: Content, texts: Readonly<Record<string, string>>): Promise<string> {
+/** A file of this size that holds NUL is no script. */
+const BINARY_BYTES = 256 * 1024;
+
+/** Everything of a content as one text, for people to read and to compare. What a file holds is set in, so that it is no heading. */
+export async function textOfContent({ config, include, files }: Content, texts: Readonly<Record<string, string | null>>): Promise<string> {
   const { stringify } = await import('yaml');
   const parts = [stringify(config, { lineWidth: 0 })];
-  if (include.length > 0) parts.push(`# .worktreeinclude\n${include.map((line) => `${line}\n`).join('')}`);
+  if (include.length > 0) parts.push(`# .worktreeinclude\n${setIn(include.join('\n'))}`);
   for (const [name, digest] of Object.entries(files)) {
-    const text = texts[name];
-    parts.push(`# ${name}${text === undefined ? `: sha256 ${digest}` : ''}\n${text === undefined || text === '' ? '' : ended(text)}`);
+    const text = Object.hasOwn(texts, name) ? texts[name] : null;
+    const heading = `# ${name.replaceAll('\n', '\\n')}`;
+    parts.push(text === null || text === undefined ? `${heading}: SHA-256 ${digest}\n` : `${heading}\n${setIn(text)}`);
   }
   return parts.join('\n');
 }
 
-function ended(text: string): string {
-  return text.endsWith('\n') ? text : `${text}\n`;
+function setIn(text: string): string {
+  return text
+    .replace(/\n$/, '')
+    .split('\n')
+    .map((line) => `  | ${line}\n`)
+    .join('');
 }
 
-/** Bytes as text; null when they are none. */
+/** Bytes as text, whatever they are: in a line that is not UTF-8 each odd byte is `\x{…}`. Null when nobody could read it. */
 export function textOf(bytes: Buffer): string | null {
+  if (bytes.length > BINARY_BYTES && bytes.includes(0)) return null;
   const text = bytes.toString('utf8');
-  return Buffer.from(text, 'utf8').equals(bytes) && !text.includes('\0') ? text : null;
+  if (Buffer.from(text, 'utf8').equals(bytes)) return text;
+  const line = (raw: string) => {
+    const decoded = Buffer.from(raw, 'latin1').toString('utf8');
+    const isText = Buffer.from(decoded, 'utf8').toString('latin1') === raw;
+    return isText ? decoded : raw.replace(/[\x80-\xff]/g, (byte) => `\\x{${byte.charCodeAt(0).toString(16)}}`);
+  };
+  return bytes.toString('latin1').split('\n').map(line).join('\n');
 }
 
 /** What git still has of the files that were approved. */
-async function textsThen({ objects }: Approval, commonDir: string): Promise<Record<string, string>> {
-  const texts: Record<string, string> = {};
+async function textsThen({ objects }: Approval, commonDir: string): Promise<Record<string, string | null>> {
+  const texts: Record<string, string | null> = {};
   for (const [name, object] of Object.entries(objects)) {
     try {
-      texts[name] = textOf(await gitBytes(commonDir, ['cat-file', 'blob', object])) ?? '';
+      texts[name] = textOf(await gitBytes(commonDir, ['cat-file', 'blob', object]));
     } catch (error) {
       // Approved before it was committed, and changed again: its digest is compared.
       if (!(error instanceof Failure)) throw error;

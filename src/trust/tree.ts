@@ -11,31 +11,72 @@ export interface Tree {
   glob(patterns: readonly string[]): Promise<string[]>;
 }
 
-/** What globs leave out. */
-export const NOT_SEARCHED = ['**/.git/**', '**/node_modules/**'];
-
 /** A worktree's files. @param root absolute */
 export function worktreeTree(root: string): Tree {
   return {
     read: async (name) => readInside(root, name),
     async glob(patterns) {
       // Most are plain names, for which nothing has to be searched.
-      if (patterns.every((pattern) => !isPattern(pattern) && standing(root, pattern) === 'file')) return [...new Set(patterns)].sort();
-      const { glob } = await import('tinyglobby');
-      const found = await glob([...patterns], {
-        cwd: root,
-        dot: true,
-        ignore: NOT_SEARCHED,
-        followSymbolicLinks: false,
-        expandDirectories: true,
-      });
-      return found.sort();
+      if (patterns.every((pattern) => standing(root, pattern) === 'file')) return [...new Set(patterns)].sort();
+      const { matches, bases } = await matcher(patterns);
+      const found = bases.filter((base) => standing(root, base) !== 'nothing' || base === '').flatMap((base) => filesAt(root, base));
+      return [...new Set(found)].filter(matches).sort();
     },
   };
 }
 
-function isPattern(name: string): boolean {
-  return /[*?[\]{}()!\\]/.test(name);
+/** What globs mean: which paths, those below a folder that they name too, and where these lie. */
+export async function matcher(patterns: readonly string[]): Promise<{ matches(name: string): boolean; bases: string[] }> {
+  const { default: picomatch } = await import('picomatch');
+  const plain = patterns.map((pattern) => path.posix.normalize(pattern).replace(/\/$/, ''));
+  // A name can hold line ends, and a `.` of the library's expressions does not match them.
+  const wanted = picomatch([...plain, ...plain.map((pattern) => `${pattern}/**`)], { dot: true, flags: 's' });
+  const names = plain.flatMap((name) => [name, `${name}/`]);
+  const bases = plain.map((pattern) => (picomatch.scan(pattern).isGlob ? picomatch.scan(pattern).base : pattern));
+  return {
+    matches: (name) => wanted(name) || names.some((known) => name === known || (known.endsWith('/') && name.startsWith(known))),
+    bases: [...new Set(bases)].filter((base) => base !== '..' && !base.startsWith('../')).map((base) => (base === '.' ? '' : base)),
+  };
+}
+
+function filesAt(root: string, base: string): string[] {
+  const isFolder = base === '' || standing(root, base) === 'folder' || leadsToFolder(root, base);
+  return isFolder ? filesBelow(root, base, base === '') : [base];
+}
+
+/**
+ * The files, and the links to any, below a folder; what links to folders of the worktree lead to, under their names. git's own files
+ * are left out.
+ * @param everywhere the search began at the worktree's root: what is installed in `node_modules` is not looked through
+ * @throws {Failure} for a name that is not UTF-8: it could not be told from another
+ */
+function filesBelow(root: string, folder: string, everywhere: boolean, seen: readonly string[] = []): string[] {
+  const here = path.join(root, folder);
+  const real = fs.realpathSync(here);
+  if (seen.includes(real)) return [];
+  return fs.readdirSync(here, { withFileTypes: true, encoding: 'buffer' }).flatMap((entry) => {
+    const name = path.posix.join(folder, nameOf(entry.name, folder));
+    if (path.basename(name) === '.git' || (everywhere && path.basename(name) === 'node_modules')) return [];
+    const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && leadsToFolder(root, name));
+    return isFolder ? filesBelow(root, name, everywhere, [...seen, real]) : [name];
+  });
+}
+
+function nameOf(bytes: Buffer, folder: string): string {
+  const name = bytes.toString('utf8');
+  if (!Buffer.from(name, 'utf8').equals(bytes))
+    throw new Failure(`${path.posix.join(folder, name)} has a name that is not UTF-8, so \`inputs\` cannot say what it is.`);
+  return name;
+}
+
+/** A link to a folder of the worktree; one that leads elsewhere is a file that cannot be read. */
+function leadsToFolder(root: string, name: string): boolean {
+  const target = realPath(path.join(root, name));
+  return target !== null && isInside(fs.realpathSync(root), target) && fs.statSync(target).isDirectory();
+}
+
+function isInside(root: string, target: string): boolean {
+  return target.startsWith(`${root}${path.sep}`);
 }
 
 /**
@@ -49,7 +90,7 @@ function readInside(root: string, name: string): Buffer | null {
   const target = realPath(path.join(root, name));
   if (target === null) return null;
   const inside = path.relative(fs.realpathSync(root), target);
-  if (inside === '' || inside.split('/')[0] === '..' || path.isAbsolute(inside))
+  if (!isInside(fs.realpathSync(root), target))
     throw new Failure(`${name} is a symbolic link that leads out of the worktree, so nothing can say what it is.`);
   const content = standing(fs.realpathSync(root), inside) === 'file' ? readPlain(target) : null;
   return content && Buffer.concat([Buffer.from(`link to ${inside}\0`), content]);

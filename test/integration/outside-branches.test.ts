@@ -50,7 +50,7 @@ const ready = (folder: string) => fs.existsSync(path.join(folder, 'ran.log'));
 describe("somebody else's work waits, whatever its config", () => {
   const kinds: Record<string, { why: string; make(clone: Clone): Promise<{ path: string; said: string; code: number | null }> }> = {
     'on a remote that was added later': {
-      why: 'its commit is only on the remote gifts, which was not known here',
+      why: 'its commit is only on the remote gifts, which was added after',
       async make({ git, stranger, addIn }) {
         await git('remote', 'add', 'gifts', stranger);
         await git('fetch', '-q', 'gifts');
@@ -58,14 +58,14 @@ describe("somebody else's work waits, whatever its config", () => {
       },
     },
     'on a remote that was added later, as a branch that follows it': {
-      why: 'its commit is only on the remote gifts, which was not known here',
+      why: 'its commit is only on the remote gifts, which was added after',
       async make({ git, stranger, addIn }) {
         await git('remote', 'add', '-f', 'gifts', stranger);
         return addIn('w', '--track', '-b', 'gift', '@', 'gifts/gift');
       },
     },
     'on a remote whose URL is another by now': {
-      why: 'its commit is only on the remote origin, which was not known here',
+      why: 'its commit is only on the remote origin, which has another URL',
       async make({ git, stranger, addIn }) {
         await git('remote', 'set-url', 'origin', stranger);
         await git('fetch', '-q');
@@ -106,6 +106,31 @@ describe("somebody else's work waits, whatever its config", () => {
         await git('config', 'branch.pr.remote', stranger);
         await git('config', 'branch.pr.merge', 'refs/heads/gift');
         return addIn('w', '@', 'pr');
+      },
+    },
+    'a pull request, where all are fetched beside the branches': {
+      why: 'its commit is only on origin/pr/1, which is no branch of a known remote',
+      async make({ git, stranger, origin, world, addIn }) {
+        await world.git(stranger, 'push', '-q', origin, 'gift:refs/pull/1/head');
+        await git('config', '--add', 'remote.origin.fetch', '+refs/pull/*/head:refs/remotes/origin/pr/*');
+        await git('fetch', '-q');
+        return addIn('w', '--track', '-b', 'pr', '@', 'origin/pr/1');
+      },
+    },
+    'a tag of a URL, by FETCH_HEAD': {
+      why: 'its commit was fetched from ',
+      async make({ git, stranger, world, addIn }) {
+        await world.git(stranger, 'tag', '-a', '-m', 'v1', 'v1');
+        await git('fetch', '-q', stranger, 'tag', 'v1');
+        return addIn('w', '--detach', '@', 'FETCH_HEAD');
+      },
+    },
+    'what lies behind FETCH_HEAD': {
+      why: 'its commit was fetched from ',
+      async make({ git, stranger, world, addIn }) {
+        await world.git(stranger, 'commit', '-q', '--allow-empty', '-m', 'more');
+        await git('fetch', '-q', stranger, 'gift');
+        return addIn('w', '--detach', '@', 'FETCH_HEAD^');
       },
     },
     'added from FETCH_HEAD': {
