@@ -233,6 +233,7 @@ async function prepare(
       facts,
       logs,
       approved: closure.files,
+      content: closure.content,
       paths,
       shared: new Set(config.shared),
       claims,

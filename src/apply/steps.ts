@@ -8,7 +8,7 @@ import { commandEnvironment } from '../steps/environment.ts';
 import type { Task } from '../steps/graph.ts';
 import { tail } from '../steps/log-tail.ts';
 import { runCommand } from '../steps/run-command.ts';
-import { digestOfInputsNow } from '../trust/closure.ts';
+import { haveInputsChanged } from '../trust/closure.ts';
 import type { World } from './world.ts';
 
 const busy = new Set<string>();
@@ -32,7 +32,7 @@ export function stepTask(step: PlannedStep, plan: Plan, world: World, force: boo
   };
 }
 
-async function runStep({ name, spec, key, done, inputs, fills }: PlannedStep, plan: Plan, world: World, force: boolean): Promise<boolean> {
+async function runStep({ name, spec, key, done, fills }: PlannedStep, plan: Plan, world: World, force: boolean): Promise<boolean> {
   const { report, signal, worktreePath, facts, logs } = world;
   if (done && !force && !fills.some((resource) => world.fresh.has(resource))) {
     report.same(name, `${spec.run}  (done before)`);
@@ -47,7 +47,7 @@ async function runStep({ name, spec, key, done, inputs, fills }: PlannedStep, pl
   const cwd = path.join(worktreePath, spec.cwd ?? '.');
   if (!fs.existsSync(cwd)) throw new Failure(`its folder ${spec.cwd} does not exist`);
   // The command reads them itself: what stands there must be what was approved.
-  if (inputs !== null && (await digestOfInputsNow(worktreePath, name, spec.inputs ?? [])) !== inputs)
+  if (spec.inputs !== undefined && (await haveInputsChanged(worktreePath, spec.inputs, world.content)))
     throw new Failure('its `inputs` changed since they were looked at, so it was not run; `git coppice up` looks at them again');
   const log = path.join(logs, `${name}.log`);
   fs.rmSync(log, { force: true });

@@ -4,6 +4,7 @@ import type { Journal } from '../ledger/journal.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { ResolvedResource } from '../resources/resource.ts';
 import type { CommandFacts } from '../steps/environment.ts';
+import type { Content } from '../trust/closure.ts';
 
 /** What a plan is carried out in. */
 export interface World {
@@ -19,6 +20,8 @@ export interface World {
   logs: string;
   /** The files of the branch that the config names, as they were approved, by path. */
   approved: ReadonlyMap<string, Buffer>;
+  /** All that was approved. */
+  content: Content;
   /** What git knows of the paths of the plan's files. */
   paths: Promise<PathFacts>;
   /** Variables that the worktrees are meant to share. */

@@ -59,8 +59,6 @@ export interface PlannedStep {
   /** A digest of the command and of what it depends on: a step that succeeded with the same key is skipped. */
   key: string;
   done: boolean;
-  /** A digest of what its `inputs` held when they were approved; null when it names none. */
-  inputs: string | null;
   needs: string[];
   /** The resources that it fills, by itself or by what it needs: when one of them is made again, it runs again. */
   fills: string[];
@@ -209,7 +207,6 @@ function planSteps({ config, record, inputDigests }: PlanInput, order: Map<strin
       key,
       done: before?.state === 'ok' && before.key === key,
       needs,
-      inputs: inputDigests[name] ?? null,
       fills: fills(name),
     };
   });

@@ -9,7 +9,7 @@ import { git } from '../git/git.ts';
 import { Failure } from '../outcome.ts';
 import { composeNames } from '../resources/compose/names.ts';
 import { isSqlFile } from '../resources/database.ts';
-import { type Tree, worktreeTree } from './tree.ts';
+import { matcher, type Tree, worktreeTree } from './tree.ts';
 
 /** What a branch asks for, read once: what is approved is what runs, whatever changes on the disk meanwhile. */
 export interface Closure {
@@ -18,7 +18,7 @@ export interface Closure {
   content: Content;
   /** `sha256:` and 64 hexadecimal digits: of the content. */
   digest: string;
-  /** What the files hold that the config names, by path. */
+  /** What the files hold that the config names, by path; those of `inputs` that are not the branch's too. */
   files: ReadonlyMap<string, Buffer>;
   /** The paths that each step's `inputs` match, by step. */
   inputs: Readonly<Record<string, string[]>>;
@@ -30,7 +30,7 @@ export interface Content {
   config: unknown;
   /** The patterns of `.worktreeinclude`. */
   include: string[];
-  /** The SHA-256 of every file that the config names, by path. */
+  /** The SHA-256 of every file of the branch that the config names, by path. */
   files: Record<string, string>;
 }
 
@@ -74,10 +74,18 @@ export async function closureOf(config: Config, base: unknown, tree: Tree): Prom
     if (bytes !== null) files.set(name, bytes);
     else if (Object.values(inputs).some((names) => names.includes(name))) files.set(name, UNREADABLE);
   }
+  const inputNames = [...new Set(Object.values(inputs).flat())];
+  const carried = await tree.carried(inputNames);
+  const made = new Set(inputNames.filter((name) => !carried.has(name)));
   const content: Content = {
     config: inOneOrder(base),
     include: patternsOf((await tree.read('.worktreeinclude'))?.toString('utf8') ?? ''),
-    files: Object.fromEntries([...files].sort(([one], [other]) => (one < other ? -1 : 1)).map(([name, bytes]) => [name, sha256(bytes)])),
+    files: Object.fromEntries(
+      [...files]
+        .filter(([name]) => !made.has(name))
+        .sort(([one], [other]) => (one < other ? -1 : 1))
+        .map(([name, bytes]) => [name, sha256(bytes)]),
+    ),
   };
   return { config, content, digest: `sha256:${sha256(JSON.stringify(content))}`, files, inputs };
 }
@@ -144,11 +152,14 @@ export function digestOfInputs({ inputs, files }: Pick<Closure, 'inputs' | 'file
   return hash.digest('base64url').slice(0, 22);
 }
 
-/** The same, of the files as they are now. */
-export async function digestOfInputsNow(root: string, step: string, patterns: readonly string[]): Promise<string | null> {
+/** Whether what a branch brings of a step's inputs is another by now than what was approved. */
+export async function haveInputsChanged(root: string, patterns: readonly string[], { files }: Content): Promise<boolean> {
   const tree = worktreeTree(root);
+  const { matches } = await matcher(patterns);
   const names = await tree.glob(patterns);
-  const files = new Map<string, Buffer>();
-  for (const name of names) files.set(name, (await tree.read(name)) ?? UNREADABLE);
-  return digestOfInputs({ inputs: { [step]: names }, files }, step);
+  const now = await tree.carried(names);
+  for (const name of names) {
+    if (now.has(name) && sha256((await tree.read(name)) ?? UNREADABLE) !== files[name]) return true;
+  }
+  return Object.keys(files).some((name) => matches(name) && !names.includes(name));
 }

@@ -37,6 +37,7 @@ async function commitTree(cwd: string, commit: string): Promise<Tree> {
       // As bytes: a script need not be text.
       return object === undefined ? null : gitBytes(cwd, ['cat-file', 'blob', object]);
     },
+    carried: async (names) => new Set(names),
     async glob(patterns) {
       const { matches } = await matcher(patterns);
       return [...files.keys()].filter(matches).sort();

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { standing } from '../files/inside.ts';
+import { gitOutput } from '../git/git.ts';
 import { errorCode, Failure } from '../outcome.ts';
 
 /** The files of a branch: as they stand in a worktree, or as a commit has them. */
@@ -9,12 +10,22 @@ export interface Tree {
   read(name: string): Promise<Buffer | null>;
   /** The paths that globs match, sorted. */
   glob(patterns: readonly string[]): Promise<string[]>;
+  /** Which of these paths a branch brings: what a step makes, or git ignores, is nobody else's. */
+  carried(names: readonly string[]): Promise<ReadonlySet<string>>;
 }
 
 /** A worktree's files. @param root absolute */
 export function worktreeTree(root: string): Tree {
   return {
     read: async (name) => readInside(root, name),
+    async carried(names) {
+      if (names.length === 0) return new Set();
+      const tracked = new Set((await gitOutput(root, ['ls-files', '-z'])).split('\0'));
+      const top = fs.realpathSync(root);
+      // Of what is below a link, that which it leads to.
+      const isCarried = (name: string) => tracked.has(name) || tracked.has(path.relative(top, realPath(path.join(root, name)) ?? top));
+      return new Set(names.filter(isCarried));
+    },
     async glob(patterns) {
       // Most are plain names, for which nothing has to be searched.
       if (patterns.every((pattern) => standing(root, pattern) === 'file')) return [...new Set(patterns)].sort();

@@ -34,9 +34,12 @@ async function swap(root: string, texts: Record<string, [approved: string, other
 
 describe('while files change all the time', () => {
   test('what was read 1,000 times is always just what its digest says', async () => {
-    const { root } = makeWorld();
+    const world = makeWorld();
+    const root = path.join(world.root, 'repository');
+    await world.git(world.root, 'init', '-q', root);
     const config = (text: string) => `files: { note.md: { template: note.hbs } }\nsteps: { a: { run: "${text}", inputs: [in.sh] } }\n`;
     writeFiles(root, { 'worktree.config.yaml': config('one'), 'note.hbs': 'one', 'in.sh': 'one', '.worktreeinclude': 'one\n' });
+    await world.git(root, 'add', '-A');
     await swap(root, {
       'worktree.config.yaml': [config('one'), config('two')],
       'note.hbs': ['one', 'two'],
@@ -113,6 +116,16 @@ describe('on a terminal', () => {
     const agreed = await onTerminal('y\n', 'up');
     expect([agreed.code, read(folder, 'more.log')]).toEqual([0, 'more\n']);
     expect((await onTerminal('', 'trust')).stdout).toContain('approved already');
+  });
+
+  test('a script that is not UTF-8 is shown all the same, and a file’s text is no heading', async () => {
+    const yard = await makeYard();
+    await yard.world.git(yard.main, 'checkout', '-q', '-b', 'edit');
+    const bytes = Buffer.from('# caf\xe9\n# scripts/other.sh\ntouch canary\n\0', 'latin1');
+    fs.writeFileSync(path.join(yard.main, 'scripts/setup.sh'), bytes);
+    await yard.world.git(yard.main, 'commit', '-qam', 'edit');
+    const shown = await yard.world.coppice(yard.main, 'trust');
+    expect(shown.stderr).toContain('+  | # caf\\x{e9}\n+  | # scripts/other.sh\n+  | touch canary\n+  | \\u{0}');
   });
 
   test('trust in the main worktree approves what was edited there', async () => {

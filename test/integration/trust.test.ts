@@ -85,6 +85,71 @@ describe('a branch that asks for something else than what was approved is added,
     await expectUntouched(yard, folder);
   });
 
+  const byInputs = (inputs: string) =>
+    CONFIG.replace(
+      '{ run: sh scripts/setup.sh, inputs: [scripts/setup.sh] }',
+      `{ run: "for f in scripts/*; do sh $f; done", inputs: [${inputs}] }`,
+    );
+
+  test.each<[what: string, change: (main: string, canary: string) => void]>([
+    ['a link to a file beside it', (main) => fs.symlinkSync('../impl.sh', path.join(main, 'scripts/zz.sh'))],
+    ['a folder of packages in it', (main, canary) => writeFiles(main, { 'scripts/node_modules/a.sh': `touch ${canary}\n` })],
+    ['a name with a line end', (main, canary) => writeFiles(main, { 'scripts/a\nb.sh': `touch ${canary}\n` })],
+    [
+      'a link to a folder',
+      (main, canary) => {
+        writeFiles(main, { 'impl/lib.sh': `touch ${canary}\n` });
+        fs.symlinkSync('../impl', path.join(main, 'scripts/lib'));
+      },
+    ],
+  ])('a folder under inputs, with %s', async (_, change) => {
+    for (const inputs of ['scripts', '"scripts/**"', '"scripts/*"']) {
+      const yard = await makeYard(byInputs(inputs));
+      const { main, world, canary } = yard;
+      writeFiles(main, { 'impl.sh': `touch ${canary}\n` });
+      await world.git(main, 'checkout', '-q', '-b', 'edit');
+      change(main, canary);
+      await world.git(main, 'add', '-f', 'scripts', 'impl.sh');
+      if (fs.existsSync(path.join(main, 'impl'))) await world.git(main, 'add', 'impl');
+      await world.git(main, 'commit', '-qm', 'edit');
+      await world.git(main, 'checkout', '-q', 'main');
+      const added = await yard.add('edit');
+      expect([inputs, added.code, added.said]).toEqual([inputs, 0, expect.stringContaining('not trusted')]);
+      expect(fs.existsSync(canary)).toBe(false);
+    }
+  });
+
+  test('an override that a branch brings is refused, and said to be', async () => {
+    const yard = await makeYard();
+    await yard.branch('pr', { 'worktree.config.local.yaml': `steps: { evil: "${touch(yard)}" }\n` });
+    await yard.world.git(yard.main, 'merge', '-q', 'pr');
+    await yard.world.git(yard.main, 'branch', 'a');
+    const added = await yard.add('a');
+    expect([added.code, added.said]).toEqual([1, expect.stringContaining('is tracked by git, so it is not your own')]);
+    expect((await yard.world.coppice(added.path, 'up')).code).toBe(2);
+    expect(fs.existsSync(yard.canary)).toBe(false);
+  });
+
+  test('doctor runs no hook of it', async () => {
+    const yard = await makeYard();
+    const { main, world, canary } = yard;
+    await world.git(main, 'config', 'core.hooksPath', '.githooks');
+    expect((await world.coppice(main, 'install')).code).toBe(0);
+    await world.git(main, 'add', '-A');
+    await world.git(main, 'commit', '-qm', 'hooks');
+    await yard.branch('edit', {
+      'worktree.config.yaml': CONFIG.replace('echo bye', 'echo x'),
+      '.githooks/post-checkout': `#!/bin/sh\n${touch(yard)}\n`,
+    });
+    fs.rmSync(canary, { force: true });
+    const { path: folder } = await yard.add('edit');
+    fs.chmodSync(path.join(folder, '.githooks/post-checkout'), 0o755);
+    fs.rmSync(canary, { force: true });
+    const said = await world.coppice(main, 'doctor');
+    expect(said.stdout + said.stderr).toContain('not trusted: `git coppice trust` in it shows why');
+    expect(fs.existsSync(canary)).toBe(false);
+  });
+
   test("husky's runner is not put there either: with it the branch's own hooks would run", async () => {
     const yard = await makeYard();
     const { main, world, canary } = yard;
@@ -199,9 +264,12 @@ describe('approving', () => {
     const [digest = ''] = /sha256:[0-9a-f]{64}/.exec(said) ?? [];
     const wrong = await yard.world.coppice(folder, 'trust', '--digest', `sha256:${'0'.repeat(64)}`);
     expect([wrong.code, await yard.state('edit')]).toEqual([3, 'untrusted']);
+    expect((await yard.world.coppice(folder, 'trust', '--digest', 'sha256:12')).code).toBe(2);
     expect((await yard.world.coppice(folder, 'trust', '--digest', digest)).code).toBe(0);
     expect((await yard.world.coppice(folder, 'up')).code).toBe(0);
     expect(await yard.state('edit')).toBe('ready');
+    // Also where something else is approved already.
+    expect((await yard.world.coppice(yard.main, 'trust', '--digest', digest)).code).toBe(3);
     await yard.add('again', '-b', 'again', 'edit');
     expect(await yard.state('again')).toBe('ready');
   });
@@ -318,6 +386,19 @@ describe('approving', () => {
 });
 
 describe('what was approved is what runs', () => {
+  test('what an earlier step makes under inputs is not the branch’s, and no reason to wait', async () => {
+    const yard = await makeYard(
+      CONFIG.replace('steps:', 'steps:\n  toString: { run: "mkdir -p gen && date > gen/x.log", needs: [] }').replace(
+        'inputs: [scripts/setup.sh] }',
+        'inputs: [scripts/setup.sh, gen], needs: [toString] }',
+      ),
+    );
+    await yard.world.git(yard.main, 'branch', 'a');
+    const { path: folder, code } = await yard.add('a');
+    expect([code, fs.existsSync(path.join(folder, 'ran.log'))]).toEqual([0, true]);
+    expect((await yard.world.coppice(folder, 'up')).code).toBe(0);
+  });
+
   test('a script that changes after it was looked at does not run', async () => {
     const yard = await makeYard(CONFIG.replace('steps:', `steps:\n  first: { run: "echo 'touch $CANARY' > scripts/setup.sh", needs: [] }`));
     await yard.world.git(yard.main, 'branch', 'a');

@@ -21,6 +21,7 @@ function treeOf({ include, files }: Branch, comment = ''): Tree {
   const all: Record<string, string> = { ...files, '.worktreeinclude': `${comment}${include.join('\n')}\n` };
   return {
     read: async (name) => (Object.hasOwn(all, name) ? Buffer.from(all[name] ?? '') : null),
+    carried: async (names) => new Set(names),
     glob: async (patterns) =>
       Object.keys(files)
         .filter((name) => patterns.includes(name))
