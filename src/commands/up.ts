@@ -12,7 +12,7 @@ import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, namesOf, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
-import { type Judged, judge } from '../trust/judge.ts';
+import { type Judged, judge, type Untrusted } from '../trust/judge.ts';
 import { askSettings, readSettings, type Settings } from '../trust/settings.ts';
 import { untrustedSentences } from '../trusted.ts';
 import { interruptible } from './interrupt.ts';
@@ -40,10 +40,10 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
   const { config } = closure;
   if (options.step !== undefined && !(options.step in config.steps))
     throw new Failure(`There is no step \`${options.step}\`. Steps: ${Object.keys(config.steps).join(', ') || 'none'}.`, 2);
-  if (options.dryRun) return dryRun(closure, target, report);
   const settings = await readSettings(target.place);
   const judged = judgedTarget(closure, target, settings);
   const untrusted = await judge(judged);
+  if (options.dryRun) return dryRun(judged, target, untrusted, report);
   if (untrusted !== null) {
     speak();
     const { askAboutUp } = await import('./trust.ts');
@@ -82,7 +82,7 @@ function exitCode({ state, joined, failed, url }: SetUpResult, worktree: Pick<Wo
   return 1;
 }
 
-async function dryRun(closure: Closure, { place, worktree }: Target, report: Reporter): Promise<number> {
+async function dryRun({ closure }: Judged, { place, worktree }: Target, untrusted: Untrusted | null, report: Reporter): Promise<number> {
   const { config } = closure;
   const { commonDir } = place.repository;
   const record = recordOf(commonDir, worktree);
@@ -92,6 +92,7 @@ async function dryRun(closure: Closure, { place, worktree }: Target, report: Rep
     proposeSlot({ state: openStateDir(), commonDir, repository: readRepositoryId(commonDir) ?? '', branch: worktree.branch, config });
   const slug = record?.slug || proposeSlug(worktree.branch, worktree.path);
   printPlan(await planOf(closure, place, worktree, { slug, slot }, record), report);
+  if (untrusted !== null) report.warn('and it would not: this branch is not trusted. `git coppice trust` in it shows why');
   return 0;
 }
 

@@ -101,7 +101,7 @@ const step = z.strictObject({
   background: about(z._default(z.boolean(), false), 'The worktree is ready without waiting for this step.'),
   inputs: about(
     z.optional(z.array(relativePath)),
-    'Files (globs) that the result depends on: a later `up` runs the step again when they changed. Those that git tracks are a part of what is approved.',
+    'Files (globs) that the result depends on: a later `up` runs the step again when they changed. Those that git does not ignore are a part of what is approved.',
   ),
 });
 

@@ -4,13 +4,16 @@ import { standing } from '../files/inside.ts';
 import { gitOutput } from '../git/git.ts';
 import { errorCode, Failure } from '../outcome.ts';
 
+/** More are not given to git by name. */
+const MOST_NAMES = 500;
+
 /** The files of a branch: as they stand in a worktree, or as a commit has them. */
 export interface Tree {
   /** The bytes of a plain file, by its path; null when there is none. */
   read(name: string): Promise<Buffer | null>;
   /** The paths that globs match, sorted. */
   glob(patterns: readonly string[]): Promise<string[]>;
-  /** Which of these paths a branch brings: what a step makes, or git ignores, is nobody else's. */
+  /** Which of these paths a branch brings or will: what git ignores is nobody else's. */
   carried(names: readonly string[]): Promise<ReadonlySet<string>>;
 }
 
@@ -20,10 +23,15 @@ export function worktreeTree(root: string): Tree {
     read: async (name) => readInside(root, name),
     async carried(names) {
       if (names.length === 0) return new Set();
-      const tracked = new Set((await gitOutput(root, ['ls-files', '-z'])).split('\0'));
       const top = fs.realpathSync(root);
       // Of what is below a link, that which it leads to.
-      const isCarried = (name: string) => tracked.has(name) || tracked.has(path.relative(top, realPath(path.join(root, name)) ?? top));
+      const target = (name: string) => path.relative(top, realPath(path.join(root, name)) ?? top);
+      const asked = [...new Set(names.flatMap((name) => [name, target(name)]))].filter((name) => name !== '' && !name.startsWith('..'));
+      // What is not committed yet will be; git takes only so many names.
+      const args = ['--literal-pathspecs', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'];
+      const listed = await gitOutput(root, asked.length > MOST_NAMES ? args : [...args, '--', ...asked]);
+      const known = new Set(listed.split('\0'));
+      const isCarried = (name: string) => known.has(name) || known.has(target(name));
       return new Set(names.filter(isCarried));
     },
     async glob(patterns) {

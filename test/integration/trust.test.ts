@@ -81,6 +81,7 @@ describe('a branch that asks for something else than what was approved is added,
     for (const [verb, code] of Object.entries(codes)) {
       const said = await yard.world.coppice(folder, ...verb.split(' '));
       if (code !== null) expect([verb, said.code]).toEqual([verb, code]);
+      if (verb === 'up --dry-run') expect(said.stderr).toContain('this branch is not trusted');
     }
     await expectUntouched(yard, folder);
   });
