@@ -355,8 +355,9 @@ describe('thousands of broken configs come to problems or to a config, never to 
               (node, step) => (typeof node === 'object' && node !== null ? (node as Record<string, unknown>)[step] : undefined),
               changed,
             );
-            if (last === undefined) changed = value;
-            else if (typeof parent === 'object' && parent !== null) (parent as Record<string, unknown>)[last] = value;
+            // A copy each: a value that was put into itself would be no data.
+            if (last === undefined) changed = structuredClone(value);
+            else if (typeof parent === 'object' && parent !== null) (parent as Record<string, unknown>)[last] = structuredClone(value);
           }
           await judged(root, JSON.stringify(changed) ?? 'null');
         },

@@ -100,6 +100,7 @@ async function copied(making: Making, { bytes }: DatabaseRow): Promise<boolean> 
   const { server, address, source, effects } = making;
   const over = new AbortController();
   const watching = callOffWhenBusy(server, address, source, { over: over.signal, signal: effects.signal });
+  watching.catch(() => {}); // a failure before it is awaited is that failure, not this one
   try {
     await createFrom(source, making, bytes);
     return true;
