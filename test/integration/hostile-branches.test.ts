@@ -13,7 +13,7 @@ import { freePort } from '../fixtures/servers/free-port.ts';
 import { startMariaDb } from '../fixtures/servers/mysql.ts';
 import { startPostgres } from '../fixtures/servers/postgres.ts';
 import { startRedis } from '../fixtures/servers/redis.ts';
-import { makeWorld, read, type World } from '../fixtures/world.ts';
+import { makeWorld, type Result, read, type World } from '../fixtures/world.ts';
 
 const [postgres, mysql] = await Promise.all([startPostgres(), startMariaDb()]);
 await postgres.sql('postgres', 'create database shop');
@@ -52,8 +52,13 @@ const BRANCHES: Branch[] = [
 }));
 
 /** Adds a worktree on a new branch, whose name may be any bytes. */
-function add(world: World, main: string, { octal, folder }: Branch) {
-  return world.run(main, 'sh', ['-c', 'exec git worktree add "../$1" -b "$(printf "$2")"', 'sh', folder, octal]);
+/** git itself fails at times where several add at once: it looks at a worktree that is half made. */
+async function add(world: World, main: string, { octal, folder }: Branch): Promise<Result> {
+  for (let tries = 1; ; tries += 1) {
+    const added = await world.run(main, 'sh', ['-c', 'exec git worktree add "../$1" -b "$(printf "$2")"', 'sh', folder, octal]);
+    if (tries === 10 || added.stderr.includes('coppice') || !/failed to read .*worktrees\//.test(added.stderr)) return added;
+    await world.run(main, 'sh', ['-c', 'git branch -q -D "$(printf "$1")"', 'sh', octal]);
+  }
 }
 
 /** Does a work for each branch, some at once. */
