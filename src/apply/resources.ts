@@ -88,7 +88,7 @@ export function startTask({ name, spec }: PlannedResource, plan: Plan, world: Wo
 async function refuseChanged(spec: ResourceSpec, { worktreePath, approved }: World): Promise<void> {
   const tree = worktreeTree(worktreePath);
   for (const file of filesOfResource(spec)) {
-    const [now, then] = [await tree.read(file), approved.get(file)];
+    const [now, then] = [await tree.read(file), approved.files.get(file)];
     if (now === null ? then !== undefined : then === undefined || !now.equals(then))
       throw new Failure(`${file} changed since it was looked at, so nothing was started; \`git coppice up\` looks at it again`);
   }
@@ -143,7 +143,7 @@ function effectsOn(name: string, plan: Plan, world: World): ResourceEffects {
     },
     release: (claim) => giveBack([claim], journal, claims),
     approvedFile(file) {
-      const bytes = world.approved.get(file);
+      const bytes = world.approved.files.get(file);
       if (bytes === undefined) return null;
       makeFolder(stateFolder);
       const copy = approvedCopy(stateFolder, name);

@@ -47,7 +47,7 @@ async function runStep({ name, spec, key, done, fills }: PlannedStep, plan: Plan
   const cwd = path.join(worktreePath, spec.cwd ?? '.');
   if (!fs.existsSync(cwd)) throw new Failure(`its folder ${spec.cwd} does not exist`);
   // The command reads them itself: what stands there must be what was approved.
-  if (spec.inputs !== undefined && (await haveInputsChanged(worktreePath, spec.inputs, world.content)))
+  if (spec.inputs !== undefined && (await haveInputsChanged(worktreePath, spec.inputs, world.approved.content)))
     throw new Failure('its `inputs` changed since they were looked at, so it was not run; `git coppice up` looks at them again');
   const log = path.join(logs, `${name}.log`);
   fs.rmSync(log, { force: true });

@@ -4,7 +4,7 @@ import type { Journal } from '../ledger/journal.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { ResolvedResource } from '../resources/resource.ts';
 import type { CommandFacts } from '../steps/environment.ts';
-import type { Content } from '../trust/closure.ts';
+import type { Closure } from '../trust/closure.ts';
 
 /** What a plan is carried out in. */
 export interface World {
@@ -18,10 +18,8 @@ export interface World {
   facts: CommandFacts;
   /** Folder of the worktree's logs. */
   logs: string;
-  /** The files of the branch that the config names, as they were approved, by path. */
-  approved: ReadonlyMap<string, Buffer>;
-  /** All that was approved. */
-  content: Content;
+  /** What was approved. */
+  approved: Pick<Closure, 'files' | 'content'>;
   /** What git knows of the paths of the plan's files. */
   paths: Promise<PathFacts>;
   /** Variables that the worktrees are meant to share. */

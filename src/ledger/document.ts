@@ -110,6 +110,16 @@ export function statIfThere(file: string): fs.Stats | null {
   }
 }
 
+/** Where a path really is, links followed; null when nothing stands there, or a link leads nowhere. */
+export function realPathIfThere(file: string): string | null {
+  try {
+    return fs.realpathSync(file);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error) ?? '')) return null;
+    throw error;
+  }
+}
+
 /** The text of a plain file, or null when there is none. A pipe or device, which could keep a reader waiting for ever, is an error. */
 export function readPlainIfThere(file: string): string | null {
   const stat = statIfThere(file);

@@ -41,7 +41,7 @@ export interface Approvals {
 
 export function openApprovals(state: StateDir, repository: string): Approvals {
   const folder = path.join(state.repos, repository, 'approvals');
-  const fileOf = (digest: string) => path.join(folder, digest.replace('sha256:', ''));
+  const nameOf = (digest: string) => digest.slice('sha256:'.length);
   const refused = whyNot(state, folder);
   const read = (name: string): Approval | null => {
     const file = path.join(folder, name);
@@ -50,7 +50,7 @@ export function openApprovals(state: StateDir, repository: string): Approvals {
   };
   return {
     refused,
-    has: (digest) => /^sha256:[0-9a-f]{64}$/.test(digest) && read(path.basename(fileOf(digest)))?.digest === digest,
+    has: (digest) => /^sha256:[0-9a-f]{64}$/.test(digest) && read(nameOf(digest))?.digest === digest,
     last() {
       const all = listFolder(folder).flatMap((name) => (/^[0-9a-f]{64}$/.test(name) ? (read(name) ?? []) : []));
       return all.sort((one, other) => (one.at < other.at ? 1 : -1))[0] ?? null;
@@ -62,7 +62,7 @@ export function openApprovals(state: StateDir, repository: string): Approvals {
     },
     add(approval) {
       makeFolder(folder);
-      replaceDocument(fileOf(approval.digest), FORMAT, { ...approval });
+      replaceDocument(path.join(folder, nameOf(approval.digest)), FORMAT, { ...approval });
     },
     know(first) {
       makeFolder(folder);

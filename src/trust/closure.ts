@@ -69,20 +69,18 @@ export async function closureOf(config: Config, base: unknown, tree: Tree): Prom
   const files = new Map<string, Buffer>();
   const inputs: Record<string, string[]> = Object.create(null);
   for (const [name, spec] of Object.entries(config.steps)) if (spec.inputs) inputs[name] = await tree.glob(spec.inputs);
-  for (const name of new Set([...namedFiles(config), ...Object.values(inputs).flat()])) {
-    const bytes = await tree.read(name);
+  const inputNames = new Set(Object.values(inputs).flat());
+  for (const name of new Set([...namedFiles(config), ...inputNames])) {
+    const bytes = (await tree.read(name)) ?? (inputNames.has(name) ? UNREADABLE : null);
     if (bytes !== null) files.set(name, bytes);
-    else if (Object.values(inputs).some((names) => names.includes(name))) files.set(name, UNREADABLE);
   }
-  const inputNames = [...new Set(Object.values(inputs).flat())];
-  const carried = await tree.carried(inputNames);
-  const made = new Set(inputNames.filter((name) => !carried.has(name)));
+  const carried = await tree.carried([...inputNames]);
   const content: Content = {
     config: inOneOrder(base),
     include: patternsOf((await tree.read('.worktreeinclude'))?.toString('utf8') ?? ''),
     files: Object.fromEntries(
       [...files]
-        .filter(([name]) => !made.has(name))
+        .filter(([name]) => !inputNames.has(name) || carried.has(name))
         .sort(([one], [other]) => (one < other ? -1 : 1))
         .map(([name, bytes]) => [name, sha256(bytes)]),
     ),
@@ -156,10 +154,10 @@ export function digestOfInputs({ inputs, files }: Pick<Closure, 'inputs' | 'file
 export async function haveInputsChanged(root: string, patterns: readonly string[], { files }: Content): Promise<boolean> {
   const tree = worktreeTree(root);
   const { matches } = await matcher(patterns);
-  const names = await tree.glob(patterns);
-  const now = await tree.carried(names);
+  const names = new Set(await tree.glob(patterns));
+  const now = await tree.carried([...names]);
   for (const name of names) {
     if (now.has(name) && sha256((await tree.read(name)) ?? UNREADABLE) !== files[name]) return true;
   }
-  return Object.keys(files).some((name) => matches(name) && !names.includes(name));
+  return Object.keys(files).some((name) => matches(name) && !names.has(name));
 }

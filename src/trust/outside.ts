@@ -124,9 +124,8 @@ async function byRemotes(origin: Origin): Promise<string | null> {
   const { place, worktree, settings, first } = origin;
   const { commonDir } = place.repository;
   const known = knownRemotes(settings, first);
-  const isPlain =
-    Object.keys(settings.remotes).length === known.length && known.every((name) => (settings.fetches[name] ?? []).length === 1);
-  if (isPlain) return null;
+  const onlyBranches = known.every((name) => (settings.fetches[name] ?? []).every((refspec) => /^\+?refs\/heads\//.test(refspec)));
+  if (onlyBranches && Object.keys(settings.remotes).length === known.length) return null;
   const commit = await commitOf(worktree);
   const holders = await refsWith(commonDir, commit, ['refs/remotes']);
   const [foreign] = holders.filter((ref) => !isKnown(ref, origin));

@@ -1,8 +1,7 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { gitSettings } from '../git/git.ts';
 import type { Place } from '../git/worktrees.ts';
-import { errorCode } from '../outcome.ts';
+import { realPathIfThere } from '../ledger/document.ts';
 
 /** What git's config says that a set-up goes by. */
 export interface Settings {
@@ -40,9 +39,9 @@ export async function readSettings(
     outsideAllowed: false,
     background: false,
     hooksPath: null,
-    remotes: {},
-    fetches: {},
-    branches: {},
+    remotes: Object.create(null),
+    fetches: Object.create(null),
+    branches: Object.create(null),
   };
   const fields = printed.split('\0');
   for (let index = 0; index + 1 < fields.length; index += 2) {
@@ -76,19 +75,11 @@ function note(settings: Settings, key: string, value: string): void {
 function isCarried(origin: string, cwd: string, { commonDir, main, linked }: Place['repository']): boolean {
   if (origin.startsWith('command line:')) return false;
   if (!origin.startsWith('file:')) return true;
-  const file = realPath(path.resolve(cwd, origin.slice('file:'.length)));
+  const real = (name: string) => realPathIfThere(name) ?? name;
+  const file = real(path.resolve(cwd, origin.slice('file:'.length)));
   const isIn = (folder: string) => file.startsWith(`${folder}${path.sep}`);
   // A worktree may lie inside the common directory, as in a bare layout, and that inside the main worktree.
-  if (linked.some((worktree) => isIn(realPath(worktree.path)))) return true;
-  const inMain = main !== null && isIn(realPath(main));
-  return inMain && (realPath(main).startsWith(`${commonDir}${path.sep}`) || !isIn(commonDir));
-}
-
-function realPath(file: string): string {
-  try {
-    return fs.realpathSync(file);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return file;
-    throw error;
-  }
+  if (linked.some((worktree) => isIn(real(worktree.path)))) return true;
+  const inMain = main !== null && isIn(real(main));
+  return inMain && (real(main).startsWith(`${commonDir}${path.sep}`) || !isIn(commonDir));
 }

@@ -6,7 +6,7 @@ import { Failure } from '../outcome.ts';
 import type { Approval } from './approvals.ts';
 import type { Content } from './closure.ts';
 
-/** A file of this size that holds NUL is no script. */
+/** Of a file larger than this that holds NUL only the digest is shown: nobody could read it. */
 const BINARY_BYTES = 256 * 1024;
 
 /** Everything of a content as one text, for people to read and to compare. What a file holds is set in, so that it is no heading. */

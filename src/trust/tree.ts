@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { standing } from '../files/inside.ts';
 import { gitOutput } from '../git/git.ts';
+import { realPathIfThere } from '../ledger/document.ts';
 import { errorCode, Failure } from '../outcome.ts';
 
 /** More are not given to git by name. */
@@ -25,7 +26,7 @@ export function worktreeTree(root: string): Tree {
       if (names.length === 0) return new Set();
       const top = fs.realpathSync(root);
       // Of what is below a link, that which it leads to.
-      const target = (name: string) => path.relative(top, realPath(path.join(root, name)) ?? top);
+      const target = (name: string) => path.relative(top, realPathIfThere(path.join(root, name)) ?? top);
       const asked = [...new Set(names.flatMap((name) => [name, target(name)]))].filter((name) => name !== '' && !name.startsWith('..'));
       // What is not committed yet will be; git takes only so many names.
       const args = ['--literal-pathspecs', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'];
@@ -90,7 +91,7 @@ function nameOf(bytes: Buffer, folder: string): string {
 
 /** A link to a folder of the worktree; one that leads elsewhere is a file that cannot be read. */
 function leadsToFolder(root: string, name: string): boolean {
-  const target = realPath(path.join(root, name));
+  const target = realPathIfThere(path.join(root, name));
   return target !== null && isInside(fs.realpathSync(root), target) && fs.statSync(target).isDirectory();
 }
 
@@ -106,13 +107,13 @@ function readInside(root: string, name: string): Buffer | null {
   const there = standing(root, name);
   if (there === 'file') return readPlain(path.join(root, name));
   if (there !== 'link') return null;
-  const target = realPath(path.join(root, name));
+  const target = realPathIfThere(path.join(root, name));
   if (target === null) return null;
   const inside = path.relative(fs.realpathSync(root), target);
   if (!isInside(fs.realpathSync(root), target))
     throw new Failure(`${name} is a symbolic link that leads out of the worktree, so nothing can say what it is.`);
   const content = standing(fs.realpathSync(root), inside) === 'file' ? readPlain(target) : null;
-  return content && Buffer.concat([Buffer.from(`link to ${inside}\0`), content]);
+  return content && Buffer.concat([Buffer.from(`link to ${inside}\n`), content]);
 }
 
 function readPlain(file: string): Buffer | null {
@@ -128,14 +129,5 @@ function readPlain(file: string): Buffer | null {
     return fs.fstatSync(fd).isFile() ? fs.readFileSync(fd) : null;
   } finally {
     fs.closeSync(fd);
-  }
-}
-
-function realPath(file: string): string | null {
-  try {
-    return fs.realpathSync(file);
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error) ?? '')) return null;
-    throw error;
   }
 }

@@ -1,25 +1,17 @@
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { claimedNames } from '../../src/ledger/claims.ts';
 import { openStateDir } from '../../src/ledger/state-dir.ts';
 import { freePort } from '../fixtures/servers/free-port.ts';
+import { pathWithoutDocker } from '../fixtures/without-docker.ts';
 import { makeWorld, read, type World } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { COMPOSE_PROJECT_NAME: compose }\nenv: { DB_PORT: "{{resources.COMPOSE_PROJECT_NAME.db_5432}}" }\n';
 
-/** A folder for PATH with every program but those of Docker. */
-const bin = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-no-docker-'));
-afterAll(() => fs.rmSync(bin, { recursive: true }));
-const programs = (process.env.PATH ?? '')
-  .split(path.delimiter)
-  .filter((folder) => fs.existsSync(folder))
-  .flatMap((folder) => fs.readdirSync(folder).map((name) => [name, path.join(folder, name)] as const));
-// The first of a name counts, as on PATH.
-for (const [name, file] of new Map(programs.reverse())) if (!name.startsWith('docker')) fs.symlinkSync(file, path.join(bin, name));
+const bin = pathWithoutDocker();
 
 /** A repository with a compose file, in a world where there is neither docker nor docker-compose. */
 async function shop(world: World, config = CONFIG, files: Record<string, string> = {}): Promise<{ main: string; port: number }> {

@@ -47,6 +47,7 @@ async function states(world: World, main: string): Promise<Record<string, string
   return Object.fromEntries(worktrees.map(({ branch, state }) => [branch, state]));
 }
 
+// Only root can mount a disk of its own; where it cannot, that is printed above.
 describe.skipIf(none !== null)('a state folder of 64 KiB', () => {
   test('whatever room is left, the ledger can be read, a verb says a sentence, and with room again up and gc go on', async () => {
     const world = makeWorld();
@@ -126,6 +127,7 @@ describe.skipIf(none !== null)('a state folder of 64 KiB', () => {
   });
 });
 
+// The same.
 describe.skipIf(none !== null)('a disk that is read-only', () => {
   test('a read-only HOME is no matter where the state folder is elsewhere', async () => {
     const world = makeWorld();

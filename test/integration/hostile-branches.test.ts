@@ -13,6 +13,7 @@ import { freePort } from '../fixtures/servers/free-port.ts';
 import { startMariaDb } from '../fixtures/servers/mysql.ts';
 import { startPostgres } from '../fixtures/servers/postgres.ts';
 import { startRedis } from '../fixtures/servers/redis.ts';
+import { pathWithoutDocker } from '../fixtures/without-docker.ts';
 import { makeWorld, type Result, read, type World } from '../fixtures/world.ts';
 
 const [postgres, mysql] = await Promise.all([startPostgres(), startMariaDb()]);
@@ -24,14 +25,7 @@ afterAll(() => mysql.stop());
 /** How many worktrees are added at once. */
 const LANES = 3;
 
-/** A folder for PATH with every program but Docker's, whose engine these tests do not have. */
-const bin = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-no-docker-'));
-afterAll(() => fs.rmSync(bin, { recursive: true }));
-const programs = (process.env.PATH ?? '')
-  .split(path.delimiter)
-  .filter((folder) => fs.existsSync(folder))
-  .flatMap((folder) => fs.readdirSync(folder).map((name) => [name, path.join(folder, name)] as const));
-for (const [name, file] of new Map(programs.reverse())) if (!name.startsWith('docker')) fs.symlinkSync(file, path.join(bin, name));
+const bin = pathWithoutDocker();
 
 /** A branch as git and Coppice's parts see it. */
 interface Branch {

@@ -2,24 +2,10 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { CONFIG } from '../fixtures/fault-shop.ts';
 import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { heldClaims, journalLines, records } from '../fixtures/ledger.ts';
 import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
-
-const CONFIG = `resources:
-  PORT: 24000
-  VITE_PORT: 24005
-  DATABASE_URL: sqlite
-files:
-  .env: merge
-  certs/key.pem: copy
-  note.md: { text: "{{PORT}}" }
-steps:
-  once: echo ran >> once.log
-  slow: { run: echo slow >> slow.log, needs: [DATABASE_URL] }
-teardown:
-  bye: echo bye >> bye.log
-`;
 
 async function shop(world: World): Promise<string> {
   const main = await world.repository(

@@ -114,7 +114,17 @@ describe("somebody else's work waits, whatever its config", () => {
         await world.git(stranger, 'push', '-q', origin, 'gift:refs/pull/1/head');
         await git('config', '--add', 'remote.origin.fetch', '+refs/pull/*/head:refs/remotes/origin/pr/*');
         await git('fetch', '-q');
-        return addIn('w', '--track', '-b', 'pr', '@', 'origin/pr/1');
+        return addIn('w', '--no-track', '-b', 'pr', '@', 'origin/pr/1');
+      },
+    },
+    'a pull request, where nothing else is fetched': {
+      why: 'its commit is only on origin/pr/1, which is no branch of a known remote',
+      async make({ git, stranger, origin, world, addIn }) {
+        await world.git(stranger, 'push', '-q', origin, 'gift:refs/pull/1/head');
+        await git('config', '--replace-all', 'remote.origin.fetch', '+refs/pull/*/head:refs/remotes/origin/pr/*');
+        await git('fetch', '-q');
+        await git('branch', '-r', '-d', 'origin/main');
+        return addIn('w', '--no-track', '-b', 'pr', '@', 'origin/pr/1');
       },
     },
     'a tag of a URL, by FETCH_HEAD': {
