@@ -44,7 +44,7 @@ export async function openReporter(stream: NodeJS.WriteStream = process.stderr, 
     if (busy) spinner?.start();
   };
   // A row of the table is one row of the terminal.
-  const fit = (text: string, used: number) => {
+  const fitted = (text: string, used: number) => {
     const room = terminal ? Math.max(20, (stream.columns ?? 80) - used) : Number.POSITIVE_INFINITY;
     return text.length <= room ? text : `${text.slice(0, room - 1)}…`;
   };
@@ -52,7 +52,7 @@ export async function openReporter(stream: NodeJS.WriteStream = process.stderr, 
   const row = (mark: string, name: string, detail: string, ms?: number) => {
     const label = printable(name).padEnd(width);
     const took = ms === undefined || ms < 100 ? '' : `  ${duration(ms)}`;
-    line(`${mark} ${label} ${color.dim(fit(printable(detail), label.length + took.length + 3) + took)}`.trimEnd());
+    line(`${mark} ${label} ${color.dim(fitted(printable(detail), label.length + took.length + 3) + took)}`.trimEnd());
   };
   return {
     title: (text) => line(color.bold(printable(text))),

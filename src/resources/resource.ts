@@ -171,7 +171,7 @@ export interface ResourceType<Options = unknown> {
    * @returns `nothing` when it was never made, or stands there no more
    * @throws {Failure} when it cannot be done, or not be proven to be ours: it is kept and listed
    */
-  destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void | 'nothing'>;
+  destroy(made: Record<string, string>, effects: DestroyEffects): Promise<void> | Promise<'nothing' | undefined>;
   /** What a person calls a thing of this type that is to be given up; only where `forget` is. */
   nameOf?(made: Record<string, string>): string | undefined;
   /**

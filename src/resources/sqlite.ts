@@ -63,14 +63,14 @@ export const sqlite: ResourceType<ResourceOptions<'sqlite'>> = {
     }
     return { detail: `${relative}, a copy of the main worktree's`, mark: { file: fileMark(target) } };
   },
-  destroy(made, { worktreePath }) {
+  async destroy(made, { worktreePath }) {
     // A vanished worktree took its file along; what stands at its path now belongs to another.
-    if (worktreePath === null || made.path === undefined || standing(worktreePath, made.path) !== 'file') return Promise.resolve('nothing');
+    if (worktreePath === null || made.path === undefined || standing(worktreePath, made.path) !== 'file') return 'nothing';
     const file = path.join(worktreePath, made.path);
     // Another file stands there now, made by the app or by a person: it is theirs.
-    if (made.file !== undefined && made.file !== fileMark(file)) return Promise.resolve('nothing');
+    if (made.file !== undefined && made.file !== fileMark(file)) return 'nothing';
     for (const end of ['', '-wal', '-shm', '-journal']) fs.rmSync(file + end, { force: true });
-    return Promise.resolve();
+    return undefined;
   },
 };
 

@@ -8,9 +8,11 @@ import type { Address } from '../address.ts';
 import { isSqlFile } from '../database.ts';
 import type { ResourceEffects } from '../resource.ts';
 import { dumpAndLoad, runSqlFile } from './copy.ts';
+import { type DatabaseRow, findDatabase, identifier, isBusy } from './databases.ts';
 import type { PostgresOptions } from './postgres.ts';
+import { CANCELLED, IN_USE } from './refusal.ts';
 import { copyRules, quotedRole } from './rules.ts';
-import { CANCELLED, type DatabaseRow, findDatabase, IN_USE, identifier, isBusy, openServer, type Server } from './server.ts';
+import { openServer, type Server } from './server.ts';
 import { locale, templateClaim, templateName, withTemplate } from './template.ts';
 
 /** Below this, copying through the write-ahead log is faster than copying files with a checkpoint before and after (measured). */

@@ -2,8 +2,9 @@ import { Failure } from '../../outcome.ts';
 import { claimOn } from '../address.ts';
 import { claimedDatabases, derivedFrom } from '../database.ts';
 import type { DestroyEffects } from '../resource.ts';
+import { dropDatabase, dropPassing, findDatabase } from './databases.ts';
 import { isMarkedAs, isOfWorktree } from './mark.ts';
-import { atServer, dropDatabase, dropPassing, findDatabase, type Server } from './server.ts';
+import { atServer, type Server } from './server.ts';
 import { dropUnusedTemplate, templateClaim } from './template.ts';
 import { makerAddress, refuseAnother } from './which-server.ts';
 

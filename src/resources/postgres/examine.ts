@@ -2,9 +2,10 @@ import { Failure } from '../../outcome.ts';
 import type { Origin } from '../address.ts';
 import type { ResolvedResource } from '../resource.ts';
 import { findDump } from './copy.ts';
+import { findDatabase } from './databases.ts';
 import { mayCreate } from './make.ts';
 import type { PostgresOptions } from './postgres.ts';
-import { atServer, findDatabase } from './server.ts';
+import { atServer } from './server.ts';
 import { appAddress, checkAdmin, makerAddress } from './which-server.ts';
 
 /** Whether a database could be made now, and whether also while the source is in use. @throws {Failure} when it could not */

@@ -1,7 +1,8 @@
 import type { ResolvedResource, ResourceEffects } from '../resource.ts';
+import { findDatabase } from './databases.ts';
 import { isMarkedAs } from './mark.ts';
 import type { PostgresOptions } from './postgres.ts';
-import { atServer, findDatabase } from './server.ts';
+import { atServer } from './server.ts';
 import { appAddress, isAnother } from './which-server.ts';
 
 /** Whether the database that was made is there and ours. What a later `down` will say of it is said now. */

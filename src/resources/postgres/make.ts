@@ -4,21 +4,11 @@ import { claimOn, fitName, type Origin } from '../address.ts';
 import { namesHolding } from '../database.ts';
 import type { Created, ResolvedResource, ResourceEffects } from '../resource.ts';
 import { fill, type Making } from './clone.ts';
+import { databaseNames, dropDatabase, dropPassing, findDatabase, identifier, literal } from './databases.ts';
 import { markOf } from './mark.ts';
 import { describeDatabase, MAX_NAME_BYTES, type PostgresOptions, SPARE_BYTES } from './postgres.ts';
-import {
-  atServer,
-  databaseNames,
-  dropDatabase,
-  dropPassing,
-  findDatabase,
-  howToAllow,
-  IN_USE,
-  identifier,
-  literal,
-  type Server,
-  TAKEN,
-} from './server.ts';
+import { howToAllow, IN_USE, TAKEN } from './refusal.ts';
+import { atServer, type Server } from './server.ts';
 import { templateName } from './template.ts';
 import { appAddress, checkAdmin, isAnother, makerAddress } from './which-server.ts';
 

@@ -1,4 +1,5 @@
-import { type DatabaseRow, identifier, literal, type Server } from './server.ts';
+import { type DatabaseRow, identifier, literal } from './databases.ts';
+import type { Server } from './server.ts';
 
 /** A role's name in SQL. */
 export function quotedRole(role: string): string {

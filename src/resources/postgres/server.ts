@@ -1,7 +1,7 @@
-import type { Client, DatabaseError, QueryConfig } from 'pg';
-import { errorCode, errorMessage, Failure } from '../../outcome.ts';
+import type { Client, QueryConfig } from 'pg';
+import { errorCode, Failure } from '../../outcome.ts';
 import { type Address, serverName } from '../address.ts';
-import { MAX_NAME_BYTES } from './postgres.ts';
+import { explained, isTimeout, MISSING, NO_FUNCTION, NO_RIGHT } from './refusal.ts';
 
 /** PostgreSQL 11, the oldest that this is written for. */
 const OLDEST = 110_000;
@@ -10,19 +10,6 @@ const OLDEST = 110_000;
 const QUICK_MS = 15_000;
 /** A server that is well takes this long to say goodbye at most. */
 const GOODBYE_MS = 1000;
-
-/** A server's refusal, with its SQLSTATE, or the system's code. */
-class Refusal extends Failure {
-  readonly code: string;
-  /** The server's own words. */
-  readonly words: string;
-
-  constructor(message: string, code: string, words: string) {
-    super(message);
-    this.code = code;
-    this.words = words;
-  }
-}
 
 /** How a session is opened. */
 interface At {
@@ -50,22 +37,6 @@ export interface Server {
   /** The process of the session at the server. */
   pid: number;
   end(): Promise<void>;
-}
-
-/** A database as the server lists it. */
-export interface DatabaseRow {
-  oid: string;
-  name: string;
-  /** Its COMMENT, in which Coppice keeps its mark. */
-  mark: string | null;
-  bytes: number;
-  owner: string;
-  /** Whether the session's role may copy it with TEMPLATE. */
-  mayCopy: boolean;
-  /** Whether anything was ever granted on it, or taken from anybody. */
-  granted: boolean;
-  /** Whether `ALTER DATABASE … SET` or `ALTER ROLE … IN DATABASE … SET` has set anything. */
-  hasSettings: boolean;
 }
 
 /**
@@ -214,162 +185,4 @@ export function programEnvironment(address: Address, database: string): NodeJS.P
     ...(address.password && { PGPASSWORD: address.password }),
     ...(mode && { PGSSLMODE: mode === 'no-verify' ? 'require' : mode }),
   };
-}
-
-/** A name in SQL. @throws {Failure} when it is longer than the server keeps: it would be cut to another database's name */
-export function identifier(name: string): string {
-  const bytes = Buffer.byteLength(name);
-  if (bytes === 0 || bytes > MAX_NAME_BYTES || name.includes('\0'))
-    throw new Failure(`\`${name}\` cannot be a database's name: it has ${bytes} bytes, and PostgreSQL keeps 1 to ${MAX_NAME_BYTES}.`);
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** A text in SQL. */
-export function literal(text: string): string {
-  return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
-}
-
-const DATABASES = `select d.oid::text as oid, datname as name, shobj_description(d.oid, 'pg_database') as mark,
-  case when has_database_privilege(d.oid, 'CONNECT') then pg_database_size(d.oid)::float8 else 0 end as bytes,
-  pg_get_userbyid(datdba) as owner,
-  datistemplate or pg_has_role(current_user, datdba, 'USAGE') as "mayCopy", datacl is not null as granted,
-  exists (select from pg_db_role_setting where setdatabase = d.oid) as "hasSettings" from pg_database d`;
-
-/** The database of this exact name; null when there is none. */
-export async function findDatabase(server: Server, name: string): Promise<DatabaseRow | null> {
-  const [row] = await server.rows<DatabaseRow>(`${DATABASES} where datname = $1`, [name]);
-  return row ?? null;
-}
-
-/** The names of all databases. */
-export async function databaseNames(server: Server): Promise<string[]> {
-  return (await server.rows<{ name: string }>('select datname as name from pg_database')).map(({ name }) => name);
-}
-
-/** Whether another session is in a database. The server's own workers end by themselves. */
-export async function isBusy(server: Server, database: string): Promise<boolean> {
-  const found = await server.rows(
-    `select 1 from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()
-       and coalesce(backend_type, 'client backend') not in ('autovacuum worker', 'parallel worker') limit 1`,
-    [database],
-  );
-  return found.length > 0;
-}
-
-/** Drops a database, with the sessions that are in it. Nothing when there is none. @throws {Failure} when the server refuses */
-export async function dropDatabase(server: Server, name: string): Promise<void> {
-  const forced = server.version >= 130_000;
-  if (!forced)
-    await server.rows('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()', [name]);
-  try {
-    await server.run(`drop database if exists ${identifier(name)}${forced ? ' with (force)' : ''}`);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    const kept = `\`${name}\` at ${server.name} was not dropped`;
-    const then = 'then `git coppice gc` (or `down` in the worktree)';
-    if (error.code === IN_USE) throw new Refusal(`${kept}: ${error.words}. End that, ${then}.`, error.code, error.words);
-    if (error.code === WRONG_KIND)
-      throw new Refusal(
-        `${kept}: somebody has made it a template. \`ALTER DATABASE ${identifier(name)} IS_TEMPLATE false\`, ${then}.`,
-        error.code,
-        error.words,
-      );
-    throw error;
-  }
-}
-
-/**
- * Drops a database that only runs of one worktree use. A run that was killed may have asked for it to be made, and the server
- * does so still: such a session is ended first.
- */
-export async function dropPassing(server: Server, name: string): Promise<void> {
-  const ghosts = `from pg_stat_activity where pid <> pg_backend_pid() and usename = current_user and state = 'active' and position($1 in query) > 0`;
-  for (let tries = 0; tries < 200; tries += 1) {
-    if ((await server.rows(`select pg_terminate_backend(pid) ${ghosts}`, [identifier(name)])).length === 0)
-      return dropDatabase(server, name);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Failure(`A session at ${server.name} is still making \`${name}\`, and does not end.`);
-}
-
-// https://www.postgresql.org/docs/current/errcodes-appendix.html
-export const TAKEN = ['42P04', '23505'];
-export const IN_USE = '55006';
-export const CANCELLED = '57014';
-export const LOCKED = '55P03';
-const MISSING = '3D000';
-const NO_RIGHT = '42501';
-const NO_FUNCTION = '42883';
-const WRONG_KIND = '42809';
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && error.message === 'Query read timeout';
-}
-
-/** What the server's refusal, or its silence, means for a user. What is none of it is thrown as it is, and is a bug. */
-function explained(error: unknown, address: Address, signal: AbortSignal | undefined): unknown {
-  if (!(error instanceof Error)) return error;
-  const code = errorCode(error) ?? '';
-  const sentence = sentenceFor(error, code, address);
-  if (sentence === null) return error;
-  return signal?.aborted ? new Failure('interrupted') : new Refusal(sentence, code, wordsOf(error));
-}
-
-function sentenceFor(error: Error, code: string, address: Address): string | null {
-  const server = serverName(address);
-  const user = address.user || 'this user';
-  const words = wordsOf(error);
-  switch (code) {
-    case 'ECONNREFUSED':
-    case 'ENOENT':
-      return `No PostgreSQL answers at ${address.host.startsWith('/') ? address.host : server}. Start it, then \`git coppice up\`.`;
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return `There is no host \`${address.host}\`, where PostgreSQL should be.`;
-    case 'ETIMEDOUT':
-    case 'EHOSTUNREACH':
-      return `PostgreSQL at ${server} does not answer in time.`;
-    case 'ECONNRESET':
-    case '57P01':
-    case '57P02':
-    case '57P03':
-      return `PostgreSQL at ${server} is starting or stopping. When it runs: \`git coppice up\`.`;
-    case '28P01':
-    case '28000':
-      return `PostgreSQL at ${server} refuses \`${user}\`: the password or its access rules are wrong (${words}).${whence(address)}`;
-    case MISSING:
-      return `There is no such database at ${server}: ${words}.`;
-    case NO_RIGHT:
-      return `\`${user}\` may not do that at ${server}: ${words}. ${howToAllow(user)}`;
-    case '53100':
-      return `The disk of PostgreSQL at ${server} is full (${words}).`;
-    case '53300':
-      return `PostgreSQL at ${server} has no connection left (${words}).`;
-    case '25006':
-      return `PostgreSQL at ${server} is read-only now, as a standby is or with \`default_transaction_read_only\`, so no database can be made or dropped there (${words}).`;
-    default:
-      // The driver says these without a code.
-      if (/SASL|password must be/.test(error.message))
-        return `PostgreSQL at ${server} wants a password of \`${user}\`, and none is in the URL, PGPASSWORD or ~/.pgpass.${whence(address)}`;
-      if (isTimeout(error)) return `PostgreSQL at ${server} does not answer any more.`;
-      if (/timeout expired|Connection terminated|not queryable|SSL connection/.test(error.message))
-        return `PostgreSQL at ${server} does not answer, or ended the connection (${words}).`;
-      // Anything else that the server or the system says.
-      return /^([0-9A-Z]{5}|E[A-Z]+)$/.test(code) ? `PostgreSQL at ${server}: ${words} (${code}).` : null;
-  }
-}
-
-function whence({ named }: Address): string {
-  return named === undefined ? '' : ` Its user and password come from ${named}.`;
-}
-
-/** The server's own words. */
-function wordsOf(error: Error): string {
-  const { detail } = error as Partial<DatabaseError>;
-  return detail ? `${error.message}: ${detail.replace(/\.$/, '')}` : errorMessage(error);
-}
-
-/** What to do for a role without rights. */
-export function howToAllow(role: string): string {
-  return `An administrator can say \`ALTER ROLE "${role.replaceAll('"', '""')}" CREATEDB\`; or name with \`admin:\` in the config a URL of a user who may create databases.`;
 }

@@ -5,8 +5,10 @@ import { openStateDir } from '../../ledger/state-dir.ts';
 import { errorCode, Failure } from '../../outcome.ts';
 import { type Address, claimOn, ownName } from '../address.ts';
 import { dumpAndLoad } from './copy.ts';
+import { dropDatabase, dropPassing, findDatabase, identifier, literal } from './databases.ts';
 import { MAX_NAME_BYTES } from './postgres.ts';
-import { atServer, dropDatabase, dropPassing, findDatabase, identifier, LOCKED, literal, type Server, TAKEN } from './server.ts';
+import { LOCKED, TAKEN } from './refusal.ts';
+import { atServer, type Server } from './server.ts';
 
 /** After this, it is said what is waited for. */
 const LONG_WAIT_MS = 2000;

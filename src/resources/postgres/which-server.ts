@@ -2,8 +2,9 @@ import { Failure } from '../../outcome.ts';
 import { type Address, type Origin, serverName } from '../address.ts';
 import { addressIn, ownerAddress } from '../database.ts';
 import type { ResolvedResource } from '../resource.ts';
+import { findDatabase } from './databases.ts';
 import { ENGINE } from './postgres.ts';
-import { atServer, findDatabase, type Server } from './server.ts';
+import { atServer, type Server } from './server.ts';
 
 /** What the ledger has of a database. */
 type Made = Record<string, string>;
