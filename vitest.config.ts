@@ -5,7 +5,7 @@ export default defineConfig({
   plugins: [yaml],
   test: {
     include: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts'],
-    globalSetup: ['test/fixtures/programs.ts'],
+    globalSetup: ['test/fixtures/programs.ts', 'test/fixtures/runner.ts'],
     testTimeout: 120_000,
     hookTimeout: 60_000,
     // Order is no part of what a test claims.

@@ -6,6 +6,7 @@ export default defineConfig({
   plugins: [yaml],
   test: {
     include: ['test/docker/**/*.test.ts'],
+    globalSetup: ['test/fixtures/runner.ts'],
     testTimeout: 240_000,
     hookTimeout: 240_000,
     sequence: { shuffle: true },

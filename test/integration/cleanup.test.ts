@@ -172,7 +172,7 @@ test('a common directory that is missing, and a git that fails, destroy nothing'
   const fake = path.join(world.root, 'bin');
   writeFiles(fake, { git: '#!/bin/sh\necho "fatal: disk error" >&2\nexit 128\n' });
   fs.chmodSync(path.join(fake, 'git'), 0o755);
-  const failing = await world.run(main, process.execPath, [path.resolve('dist/cli.cjs'), 'gc', '--all'], {
+  const failing = await world.run(main, process.execPath, [CLI, 'gc', '--all'], {
     env: { PATH: `${fake}:${world.env.PATH}` },
   });
   expect([failing.code, failing.stderr]).toEqual([1, expect.stringContaining('nothing of it is touched')]);

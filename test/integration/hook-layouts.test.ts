@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { bothGits } from '../fixtures/gits.ts';
 import { commit, KINDS, type Kind, packages, repositoryOf } from '../fixtures/hook-managers.ts';
 import { records } from '../fixtures/ledger.ts';
-import { makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
 
 const FILES = {
   'worktree.config.yaml': 'resources: { PORT: 24900 }\nsteps:\n  once: echo ran >> once.log\n',
@@ -174,7 +174,7 @@ describe('git 2.54 and later', () => {
     fs.chmodSync(path.join(bin, 'git'), 0o755);
     const env = { PATH: `${bin}:${world.env.PATH}`, COPPICE: '0' };
     for (const more of [['--uninstall'], [], ['--uninstall']]) {
-      const done = await world.run(main, process.execPath, [path.resolve('dist/cli.cjs'), 'install', ...more], { env });
+      const done = await world.run(main, process.execPath, [CLI, 'install', ...more], { env });
       expect(done.code, done.stderr).toBe(0);
     }
     expect(read(log)).not.toMatch(/failed|fatal/);

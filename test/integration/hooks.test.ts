@@ -79,6 +79,18 @@ describe('without a hook manager', () => {
     expect(read(launcher)).toBe(newer);
   });
 
+  test('install by the runner that is there, with what it has kept of set-ups, changes nothing', async () => {
+    const world = makeWorld();
+    const main = await world.repository('shop', FILES);
+    await world.git(main, 'worktree', 'add', '../x');
+    const runners = () => fs.readdirSync(path.join(main, '.git/coppice/runner'), { recursive: true, encoding: 'utf8' }).sort();
+    const before = [runners(), read(main, '.git/coppice/launch')];
+    expect(before[0]?.toString()).toContain('config.json');
+    const again = await world.run(main, 'git', ['coppice', 'install']);
+    expect([again.code, again.stderr]).toEqual([0, '']);
+    expect([runners(), read(main, '.git/coppice/launch')]).toEqual(before);
+  });
+
   test('without PATH to node and without the package, the launcher still sets up', async () => {
     const world = makeWorld();
     const main = await world.repository('shop', FILES);

@@ -6,7 +6,7 @@ import { type Canary, envLine, filesBelow, leaked, makeCanaries } from '../fixtu
 import { startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
 import { type PostgresServer, startPostgres } from '../fixtures/servers/postgres.ts';
 import { endWorktreeServers, type RedisServer, startRedis } from '../fixtures/servers/redis.ts';
-import { makeWorld, type Result, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, makeWorld, type Result, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CANARIES = makeCanaries(100, 20_261);
 const rest = [...CANARIES];
@@ -61,8 +61,7 @@ function recorded(): World & { said: string[]; argv: string } {
     said.push(result.stdout, result.stderr);
     return result;
   };
-  const cli = path.resolve(import.meta.dirname, '../../dist/cli.cjs');
-  return { ...world, said, argv, run, coppice: (cwd, ...args) => run(cwd, process.execPath, [cli, ...args]) };
+  return { ...world, said, argv, run, coppice: (cwd, ...args) => run(cwd, process.execPath, [CLI, ...args]) };
 }
 
 /** The files that are there to hold secrets: nobody else may read them. The last remembers a config with what is written in it. */
@@ -203,7 +202,7 @@ teardown:
     await world.coppice(main, ...args);
   expectNoLeaks(world, main);
   // Its purpose is to give them.
-  const given = await world.run(worktree, process.execPath, [path.resolve(import.meta.dirname, '../../dist/cli.cjs'), 'env', '--json']);
+  const given = await world.run(worktree, process.execPath, [CLI, 'env', '--json']);
   expect(leaked(world.said.splice(-2).join(''), CANARIES).length).toBeGreaterThan(5);
   expect(given.code).toBe(0);
 
@@ -371,12 +370,7 @@ files: { .env: copy }
   const logs = path.join(main, '.git/coppice/logs');
   await until(() => filesBelow(logs).some((file) => read(file).includes('said')), 'its log');
   expect(new Set(filesBelow(logs).map((file) => fs.statSync(file).mode & 0o777))).toEqual(new Set([0o600]));
-  const following = start(world, worktree, process.execPath, [
-    path.resolve(import.meta.dirname, '../../dist/cli.cjs'),
-    'logs',
-    '-f',
-    'talk',
-  ]);
+  const following = start(world, worktree, process.execPath, [CLI, 'logs', '-f', 'talk']);
   await until(() => following.output().includes('said'), 'the log');
   writeFiles(worktree, { go: '' });
   await adding;

@@ -5,6 +5,11 @@ import { listFolder, readIfThere } from '../../ledger/document.ts';
 import { VERSION } from '../../version.ts';
 import { HOOK_MARK, launcherText } from './launcher-text.ts';
 
+/** What V8 made of the code while a runner ran (src/cli.ts): of use to every copy of it. */
+const COMPILED = '.cache';
+/** What a runner keeps beside itself, and is no part of the package: that, and the last config (src/config/find.ts). */
+const KEPT_BY_RUNNER = /(\.cache|\.tmp|^config\.json)$/;
+
 /**
  * The launcher and a copy of the runner in the common git directory: the hook and the alias start it from any worktree,
  * without PATH, without node_modules, and after the worktree that it was installed from is gone.
@@ -17,13 +22,14 @@ export function installLauncher(commonDir: string, distribution: string, node: s
   const launcher = path.join(folder, 'launch');
   const installed = /^# coppice (\S+)$/m.exec(readIfThere(launcher) ?? '')?.[1];
   if (installed !== undefined && isNewer(installed, VERSION)) return null;
-  const files = fs.readdirSync(distribution).sort();
+  const names = fs.readdirSync(distribution).sort();
+  const files = names.filter((name) => !KEPT_BY_RUNNER.test(name));
   const hash = createHash('sha256');
   for (const name of files) hash.update(`${name}\0`).update(fs.readFileSync(path.join(distribution, name)));
   const runner = `runner/${VERSION}-${hash.digest('hex').slice(0, 12)}`;
   const text = launcherText({ node, runner });
   if (readIfThere(launcher) === text && fs.existsSync(path.join(folder, runner))) return null;
-  copyRunner(distribution, path.join(folder, runner), files);
+  copyRunner(distribution, path.join(folder, runner), [...files, ...names.filter((name) => name.endsWith(COMPILED))]);
   const temporary = `${launcher}.${process.pid}.tmp`;
   fs.writeFileSync(temporary, text);
   fs.chmodSync(temporary, 0o755);
