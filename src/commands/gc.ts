@@ -143,8 +143,7 @@ function quiet(report: Reporter): Reporter {
 
 async function offerMerged(report: Reporter): Promise<void> {
   const { repository } = await findPlace(process.cwd());
-  const base = repository.main ?? repository.commonDir;
-  const names = await mergedBranches(base);
+  const names = await mergedBranches(repository);
   for (const { branch, path } of repository.linked) {
     if (branch !== null && names.has(branch)) report.text(`${branch} is merged: \`git coppice remove ${path}\``);
   }

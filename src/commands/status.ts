@@ -128,7 +128,7 @@ function failedSteps({ state, steps }: WorktreeRecord): string[] {
 async function table(repository: Repository): Promise<string> {
   const all = await readStatus(repository);
   if (all.length === 0) return 'No linked worktree. Add one: git worktree add ../feature -b feature\n';
-  const merged = await mergedBranches(repository.main ?? repository.commonDir);
+  const merged = await mergedBranches(repository);
   const rows = await Promise.all(
     all.map(async (worktree) => {
       const ports = Object.values(portsOf(repository, worktree));

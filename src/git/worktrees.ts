@@ -37,13 +37,20 @@ export interface Place {
   worktree: Worktree | null;
 }
 
-/** Finds the repository and worktree around a folder. @throws {Failure} when there is none, or git cannot answer. */
+/**
+ * Finds the repository and worktree around a folder.
+ * @throws {Failure} when there is none, git cannot answer, or the repository does not know a folder that says it is a worktree of it
+ */
 export async function findPlace(cwd: string): Promise<Place> {
   const read = readGitFile(cwd);
   const repository = (read && readRepository(read.commonDir)) ?? null;
   const [{ gitDir, commonDir }, list] = repository ? [read as GitDirs, []] : await Promise.all([read ?? askGit(cwd), listWorktrees(cwd)]);
   const found = repository ?? (await describeRepository(commonDir, list));
-  return { repository: found, worktree: found.linked.find((candidate) => candidate.adminDir === gitDir) ?? null };
+  const worktree = found.linked.find((candidate) => candidate.adminDir === gitDir) ?? null;
+  // Anybody can write a `.git` file, and what it leads to.
+  if (worktree === null && gitDir !== commonDir)
+    throw new Failure(`${cwd} says that it is a worktree of ${commonDir}, which has no such worktree.`, 2);
+  return { repository: found, worktree };
 }
 
 interface GitDirs {

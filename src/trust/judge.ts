@@ -49,15 +49,16 @@ async function judgeContent(closure: Closure, place: Place, settings: Settings, 
   if (approvals?.refused) return approvals.refused;
   const first = approvals?.first() ?? null;
   if (approvals === null || first === null) return 'nothing of this repository was approved on this machine yet';
-  if (settings.trust === 'ask') {
-    const ref = await defaultBranchWith(closure, place.repository.commonDir, knownRemotes(settings, first));
-    if (ref !== null) {
-      approvals.add(approvalBy(ref, closure));
-      return null;
-    }
-  }
   const changed = changedParts(approvals.last()?.content ?? null, closure.content);
-  return `what it asks for was not approved on this machine${changed}`;
+  const why = `what it asks for was not approved on this machine${changed}`;
+  if (settings.trust === 'strict') return why;
+  const { ref, unknown } = await defaultBranchWith(closure, place.repository.commonDir, knownRemotes(settings, first));
+  if (ref === null)
+    return unknown === null
+      ? why
+      : `${why}, and git cannot tell whether ${unknown}'s default branch asks for the same: \`git remote set-head ${unknown} --auto\``;
+  approvals.add(approvalBy(ref, closure));
+  return null;
 }
 
 /** What is another than in the last approval, for a sentence. */
@@ -84,16 +85,21 @@ function sectionsOf(config: unknown): [name: string, value: unknown][] {
   );
 }
 
-/** The remote's default branch that asks for just the same: what was merged was looked at. */
-async function defaultBranchWith(closure: Closure, commonDir: string, remotes: string[]): Promise<string | null> {
+/** The remote's default branch that asks for just the same: what was merged was looked at. Or a remote of which git knows none. */
+async function defaultBranchWith(
+  closure: Closure,
+  commonDir: string,
+  remotes: string[],
+): Promise<{ ref: string | null; unknown: string | null }> {
   const { closureOfCommit } = await import('./commit.ts');
+  let unknown: string | null = null;
   for (const remote of remotes) {
     const head = await git(commonDir, ['symbolic-ref', '--quiet', `refs/remotes/${remote}/HEAD`]);
     const ref = head.stdout.trim();
-    if (head.code !== 0 || (await git(commonDir, ['rev-parse', '--quiet', '--verify', `${ref}^{commit}`])).code !== 0) continue;
-    if ((await closureOfCommit(commonDir, ref))?.digest === closure.digest) return ref.replace('refs/remotes/', '');
+    if (head.code !== 0 || (await git(commonDir, ['rev-parse', '--quiet', '--verify', `${ref}^{commit}`])).code !== 0) unknown ??= remote;
+    else if ((await closureOfCommit(commonDir, ref))?.digest === closure.digest) return { ref: ref.replace('refs/remotes/', ''), unknown };
   }
-  return null;
+  return { ref: null, unknown };
 }
 
 async function judgeOrigin(

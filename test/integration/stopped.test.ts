@@ -26,9 +26,10 @@ async function stopped(world: World, cwd: string, verb: string, at: Fault) {
   return { ...run, pid, goOn: () => process.kill(pid, 'SIGCONT') };
 }
 
-/** Long enough for one who looks twenty times a second to have taken over many times. */
-const AWHILE_MS = 1500;
-const awhile = () => new Promise((resolve) => setTimeout(resolve, AWHILE_MS));
+/** Long enough for one who looks twenty times a second to have taken over many times, in milliseconds. */
+const AWHILE = 1500;
+/** And long enough for all that anybody waits for by the clock. */
+const MINUTE = 60_000;
 
 function ownerOf(world: World): string {
   const [record] = records(world);
@@ -37,10 +38,10 @@ function ownerOf(world: World): string {
 
 describe('a set-up that is stopped', () => {
   test.for([
-    ['with its port claimed', '^write .*journal$', 5],
-    ['before its env file is in place', '^rename x/.env$', 1],
-    ['at its end', '^rename record/owner$', 1],
-  ] as const)('%s keeps the worktree: another up waits, takes nothing over, and hears how it ended', async ([, at, nth]) => {
+    ['with its port claimed', '^write .*journal$', 5, AWHILE],
+    ['before its env file is in place', '^rename x/.env$', 1, MINUTE],
+    ['at its end', '^rename record/owner$', 1, AWHILE],
+  ] as const)('%s keeps the worktree: another up waits, takes nothing over, and hears how it ended', async ([, at, nth, ms]) => {
     const world = makeWorld();
     const main = await shop(world);
     const worktree = path.join(world.root, 'x');
@@ -49,7 +50,7 @@ describe('a set-up that is stopped', () => {
     const second = start(world, worktree, process.execPath, [CLI, 'up']);
     await until(() => second.output().includes(`waiting for the \`up\` that process ${first.pid} runs`), 'the word that it waits');
     const owner = ownerOf(world);
-    await awhile();
+    await new Promise((resolve) => setTimeout(resolve, ms));
     expect([second.child.exitCode, ownerOf(world)]).toEqual([null, owner]);
     first.goOn();
     expect([(await first.ended).code, (await second.ended).code], second.output()).toEqual([0, 0]);

@@ -304,7 +304,8 @@ describe('approving', () => {
     await world.git(main, 'push', '-q', origin, 'main');
     await world.git(clone, 'fetch', '-q');
     await world.git(clone, 'remote', 'set-head', 'origin', '--delete');
-    await world.git(clone, 'worktree', 'add', '../u', 'origin/main');
+    const unknown = await world.run(clone, 'git', ['worktree', 'add', '../u', 'origin/main']);
+    expect(unknown.stderr).toContain("whether origin's default branch asks for the same: `git remote set-head origin --auto`");
     expect(fs.existsSync(path.join(world.root, 'u/ran.log'))).toBe(false);
   });
 
@@ -373,6 +374,22 @@ describe('approving', () => {
     const forgery = path.join(world.root, 'forgery');
     writeFiles(forgery, { '.git': `gitdir: ${main}/.git/worktrees/edit\n`, 'worktree.config.yaml': `steps: { a: ${touch(yard)} }\n` });
     expect((await world.coppice(forgery, 'up')).code).not.toBe(0);
+    // Nor one that brings a git directory of its own along, which names the approved repository and holds settings.
+    await world.git(main, 'config', 'extensions.worktreeConfig', 'true');
+    const head = (await world.git(main, 'rev-parse', 'HEAD')).trim();
+    writeFiles(forgery, {
+      '.git': `gitdir: ${forgery}/admin\n`,
+      'admin/commondir': `${main}/.git\n`,
+      'admin/gitdir': `${forgery}/.git\n`,
+      'admin/HEAD': `${head}\n`,
+      'admin/config.worktree': '[coppice]\n\ttrust = all\n\toutside = allow\n',
+    });
+    expect((await world.git(forgery, 'config', 'coppice.trust')).trim()).toBe('all');
+    for (const words of [['up'], ['run', 'true'], ['env'], ['down'], ['trust']]) {
+      const done = await world.coppice(forgery, ...words);
+      expect([done.code === 0, done.stderr], words.join(' ')).toEqual([false, expect.stringContaining('which has no such worktree')]);
+    }
+    await expectUntouched(yard, forgery);
     const ownGit = path.join(world.root, 'own-git');
     await world.git(world.root, 'init', '-q', ownGit);
     writeFiles(ownGit, { 'worktree.config.yaml': `steps: { a: ${touch(yard)} }\n` });

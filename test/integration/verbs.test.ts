@@ -53,6 +53,26 @@ test('status for people names branch, state, slot and address; a folder that is 
   expect((await world.coppice(main, 'gc')).stderr).toContain('git worktree prune');
 });
 
+test('status and gc --merged call a branch merged whose own commits are in main, and not one that has none', async () => {
+  const world = makeWorld();
+  const main = await world.repository('shop', { 'worktree.config.yaml': 'resources: { PORT: 24000 }\n' });
+  const origin = path.join(world.root, 'origin');
+  await world.git(main, 'branch', 'theirs');
+  await world.git(world.root, 'clone', '-q', '--bare', main, origin);
+  await world.git(main, 'branch', '-D', 'theirs');
+  await world.git(main, 'remote', 'add', 'origin', origin);
+  await world.git(main, 'fetch', '-q', 'origin');
+  for (const words of [['../own', '-b', 'own'], ['../fresh', '-b', 'fresh'], ['../based', '-b', 'based', 'origin/main'], ['../theirs']])
+    await world.git(main, 'worktree', 'add', ...words);
+  await world.git(path.join(world.root, 'own'), 'commit', '-q', '--allow-empty', '-m', 'own');
+  await world.git(main, 'merge', '-q', '--no-ff', '-m', 'merge', 'own');
+  const { stdout } = await world.coppice(main, 'status');
+  const merged = stdout.split('\n').filter((line) => /\bmerged\b/.test(line));
+  expect(merged.map((line) => line.trim().split(/\s+/)[0]).sort()).toEqual(['own', 'theirs']);
+  const gc = await world.coppice(main, 'gc', '--merged');
+  expect([...gc.stderr.matchAll(/^(\S+) is merged/gm)].map(([, name]) => name).sort()).toEqual(['own', 'theirs']);
+});
+
 test('env prints the variables for a shell, as an env file and as JSON', async () => {
   const world = makeWorld();
   const { main, worktree } = await shop(world);
