@@ -389,7 +389,8 @@ describe('approving', () => {
       const done = await world.coppice(forgery, ...words);
       expect([done.code === 0, done.stderr], words.join(' ')).toEqual([false, expect.stringContaining('which has no such worktree')]);
     }
-    await expectUntouched(yard, forgery);
+    expect(fs.readdirSync(forgery).sort()).toEqual(['.git', 'admin', 'worktree.config.yaml']);
+    expect(records(world)).toEqual([]);
     const ownGit = path.join(world.root, 'own-git');
     await world.git(world.root, 'init', '-q', ownGit);
     writeFiles(ownGit, { 'worktree.config.yaml': `steps: { a: ${touch(yard)} }\n` });

@@ -62,7 +62,12 @@ test('status and gc --merged call a branch merged whose own commits are in main,
   await world.git(main, 'branch', '-D', 'theirs');
   await world.git(main, 'remote', 'add', 'origin', origin);
   await world.git(main, 'fetch', '-q', 'origin');
-  for (const words of [['../own', '-b', 'own'], ['../fresh', '-b', 'fresh'], ['../based', '-b', 'based', 'origin/main'], ['../theirs']])
+  for (const words of [
+    ['../own', '-b', 'own'],
+    ['../fresh', '-b', 'fresh'],
+    ['../based', '-b', 'based', 'origin/main'],
+    ['../theirs', 'theirs'],
+  ])
     await world.git(main, 'worktree', 'add', ...words);
   await world.git(path.join(world.root, 'own'), 'commit', '-q', '--allow-empty', '-m', 'own');
   await world.git(main, 'merge', '-q', '--no-ff', '-m', 'merge', 'own');
