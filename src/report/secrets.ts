@@ -27,6 +27,9 @@ const TOKEN = /(https?:\/\/)([\w.~%+-]{16,})(?=@)/g;
 const PARAMETER = new RegExp(String.raw`([?&;]([\w.[\]-]+)=)${VALUE}([^\s&;#"'<>]+)`, 'g');
 const KEYWORD = new RegExp(String.raw`((?<![\w.?&;-])(?:password|passwd|pwd)=)${VALUE}([^\s&;,"'<>]+)`, 'gi');
 
+/** A parameter of a URL, or of a list of them, and all that stands behind it. */
+const GIVEN = /(?:^|[?&;\s])([\w.[\]-]+)=(?=(.+))/gs;
+
 /** Makes known what is secret among variables, by their names and in URLs. @returns the variables */
 export function learn<Values extends Record<string, string | null | undefined>>(variables: Values): Values {
   for (const [name, value] of Object.entries(variables)) {
@@ -54,7 +57,7 @@ function learnPiece(text: string): void {
 }
 
 function learnPlaces(value: string): void {
-  for (const [, rest = ''] of value.includes('://') ? value.matchAll(/:\/\/([^\s"<>]*)/g) : []) {
+  for (const rest of urlsIn(value)) {
     const [user = ''] = /^[^:@/?#]*/.exec(rest) ?? [];
     const ends = [...rest.matchAll(/@/g)].map(({ index }) => index);
     // Which `@` is the last of it cannot be told where nobody has encoded it.
@@ -67,6 +70,22 @@ function learnPlaces(value: string): void {
   if (!value.includes('=')) return;
   for (const [, , name = '', text = ''] of value.matchAll(PARAMETER)) if (saysSecret(name)) learnWritten(text);
   for (const [, , text = ''] of value.matchAll(KEYWORD)) learnPiece(text);
+  for (const [, name = '', text = ''] of value.matchAll(GIVEN)) if (saysSecret(name)) learnGiven(text);
+}
+
+/** A parameter's value where nobody has encoded it, and nothing but what follows says where it ends. */
+function learnGiven(text: string): void {
+  for (const end of [/[&;]/, /[&;\s]/, /[&;#]/]) {
+    const part = text.split(end, 1)[0] ?? '';
+    learnWritten(/^(['"]).*\1$/.test(part) ? part.slice(1, -1) : part);
+  }
+}
+
+/** What stands behind the `://` of URLs. One that is a variable's whole value may hold anything: nobody has to encode it. */
+function urlsIn(value: string): string[] {
+  if (!value.includes('://')) return [];
+  const whole = /^\s*[a-z][a-z0-9+.:-]*:\/\/(.*)$/is.exec(value)?.slice(1) ?? [];
+  return [...whole, ...[...value.matchAll(/:\/\/([^\s"<>]*)/g)].map(([, rest = '']) => rest)];
 }
 
 /** As it stands in a URL. */

@@ -52,6 +52,18 @@ test.each([
   expect(redact(`before ${form} after`)).toBe('before *** after');
 });
 
+test.each([...`@:/?#%&+ "'$\\=;,!()<>{}[]|^é🍐`])('a password with %s is a secret wherever nobody has encoded it', (odd) => {
+  const word = `x${odd}${odd}n0b0dy-${odd.codePointAt(0)}-${odd}z`;
+  learn({
+    A_URL: `postgres://app:${word}1@localhost:5432/shop`,
+    ...('&;#'.includes(odd) ? {} : { B_URL: `https://h.test/?access_token=${word}2&x=1`, C_URL: `driver=x;password=${word}3;host=h` }),
+    ...(`'"&; `.includes(odd) ? {} : { D_URL: `host=h password=${word}4 dbname=shop`, E_URL: `host=h password='${word}5'` }),
+  });
+  expect(redact(`<${word}1|`)).toBe('<***|');
+  if (!'&;#'.includes(odd)) for (const end of ['2', '3']) expect(redact(`<${word}${end}|`)).toBe('<***|');
+  if (!`'"&; `.includes(odd)) for (const end of ['4', '5']) expect(redact(`<${word}${end}|`)).toBe('<***|');
+});
+
 test('a secret is left out of base64, by itself and among other bytes', () => {
   learnSecret('inside-of-base64');
   const leaks = (text: string) =>
