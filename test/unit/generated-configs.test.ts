@@ -26,7 +26,14 @@ async function judge(seed: number, count: number): Promise<{ count: number; ok: 
   const folder = fs.mkdtempSync(path.join(fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'coppice-generated-'));
   onTestFinished(() => fs.rmSync(folder, { recursive: true }));
   const program = 'node_modules/.cache/coppice/generated/judge.js';
-  const child = spawn(process.execPath, [`--max-old-space-size=${MOST_MEMORY}`, program, folder, String(seed), String(count)]);
+  const child = spawn(process.execPath, [
+    `--max-old-space-size=${MOST_MEMORY}`,
+    '--stack-trace-limit=1',
+    program,
+    folder,
+    String(seed),
+    String(count),
+  ]);
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
