@@ -21,7 +21,7 @@ export interface Address {
   database: string;
   /** From the `?`, as it is written. */
   query: string;
-  /** Where it is read from, for who is refused there: `\`from:\` of DATABASE_URL`. */
+  /** Where it is read from, for who is refused there: `` `from:` of DATABASE_URL ``. */
   named?: string;
   /** The URL as it is written, with another path. All else stays byte for byte. */
   withDatabase(name: string): string;

@@ -42,7 +42,7 @@ function readAsCompose(text: string): Record<string, string> {
       const end = rest.indexOf(quote, 1);
       if (end !== rest.length - 1) throw new Error(`ends inside the value: ${line}`);
       const inside = rest.slice(1, -1);
-      // Single quotes are literal, but a `\'` does not end them; in double quotes `$` interpolates and `` escapes.
+      // Single quotes are literal, but a `\'` does not end them; in double quotes `$` interpolates and `\` escapes.
       if (inside.includes('\\') || (quote === '"' && inside.includes('$'))) throw new Error(`read differently: ${line}`);
       values[name] = inside;
     } else {
