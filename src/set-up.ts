@@ -123,7 +123,7 @@ async function carryOut(
       detach(worktree.path, end.goOn, ownership);
       handedOver = true;
     }
-    return { state: end.state, joined: false, failed: failedSteps(journal.record), url: journal.record.url };
+    return { state: end.state, joined: false, failed: end.failed, url: journal.record.url };
   } catch (error) {
     if (error instanceof Failure && part === 'all') recordEnd(journal, 'failed', start);
     throw error;
@@ -147,6 +147,7 @@ function releaseOrWarn(ownership: Ownership, report: Reporter): void {
 interface SessionEnd {
   state: SetUpResult['state'];
   goOn: 'all' | 'background' | null;
+  failed: string[];
 }
 
 async function wholeSetUp(session: Session): Promise<SessionEnd> {
@@ -170,8 +171,10 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
   keepForTeardown();
   if (ok && options.background && !signal.aborted) {
     const there = journal.record.url === null ? 'files are there' : `files and ports are there  ${journal.record.url}`;
-    report.text(`${there}; the rest goes on in the background: \`git coppice up\` waits for it`);
-    return { state: 'background', goOn: 'all' };
+    report.text(
+      `${there}; the rest goes on in the background: \`git coppice up${worktree.branch === null ? '' : ` ${worktree.branch}`}\` waits for it`,
+    );
+    return { state: 'background', goOn: 'all', failed: [] };
   }
   const missing = plan.steps.filter(
     ({ name, spec }) => !spec.background && !['ok', 'skipped'].includes(journal.record.steps[name]?.state ?? ''),
@@ -180,11 +183,17 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
   recordEnd(journal, end, start);
   if (ok && missing.length > 0) {
     report.text(`done; not run yet: ${missing.map(({ name }) => name).join(', ')}. \`git coppice up\` runs them.`);
-    return { state: 'ready', goOn: null };
+    return { state: 'ready', goOn: null, failed: [] };
   }
   if (ok) report.text(`ready in ${duration(Date.now() - start)}${journal.record.url === null ? '' : `  ${journal.record.url}`}`);
   const left = plan.steps.some(({ spec, done }) => spec.background && (!done || force));
-  return { state: signal.aborted ? 'interrupted' : end, goOn: ok && left && step === undefined && !signal.aborted ? 'background' : null };
+  // A step that failed in the background at another time is not why this failed.
+  const failed = missing.flatMap(({ name }) => (journal.record.steps[name]?.state === 'failed' ? [name] : []));
+  return {
+    state: signal.aborted ? 'interrupted' : end,
+    goOn: ok && left && step === undefined && !signal.aborted ? 'background' : null,
+    failed,
+  };
 }
 
 /** What a plan's lines begin with. */
@@ -195,7 +204,7 @@ export function namesOf({ resources, copied, rendered, steps }: Plan): string[] 
 async function backgroundSteps(session: Session): Promise<SessionEnd> {
   const { plan, world } = await prepare(session, 'background');
   await applyPlan(plan, world, { part: 'background', force: true });
-  return { state: 'ready', goOn: null };
+  return { state: 'ready', goOn: null, failed: [] };
 }
 
 /** Gives the worktree its name and slot, reads everything, and plans. */

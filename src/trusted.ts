@@ -7,13 +7,15 @@ import { readSettings } from './trust/settings.ts';
 /** What a person reads of a branch that is not trusted: what, why, and what to do. */
 export function untrustedSentences(
   { content, outside }: Untrusted,
-  { closure, worktree }: Pick<Judged, 'closure' | 'worktree'>,
+  { closure, worktree, isNew }: Pick<Judged, 'closure' | 'worktree' | 'isNew'>,
 ): [what: string, why: string, how: string] {
   const why = [content, outside].filter((reason) => reason !== null).join('; ');
   // The main worktree is never set up.
   const verb = worktree.adminDir === null ? 'trust' : 'up';
   return [
-    'coppice: nothing of this branch was run, copied or created, because it is not trusted:',
+    isNew
+      ? 'coppice: nothing of this branch was run, copied or created, because it is not trusted:'
+      : 'coppice: nothing was done, because what this branch asks for now is not trusted:',
     `  ${why}`,
     `\`git coppice ${verb}\` there, on a terminal, shows what would run and asks; for a script: \`git coppice trust --digest ${closure.digest}\``,
   ];
@@ -28,7 +30,7 @@ export async function approvedClosure(place: Place, worktree: Judged['worktree']
   if (closure === null) return null;
   const settings = await readSettings(place);
   const untrusted = await judge({ closure, place, worktree, settings, isNew });
-  if (untrusted !== null) throw new Failure(untrustedSentences(untrusted, { closure, worktree }).join('\n'), 3);
+  if (untrusted !== null) throw new Failure(untrustedSentences(untrusted, { closure, worktree, isNew }).join('\n'), 3);
   return closure;
 }
 

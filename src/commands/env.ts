@@ -4,7 +4,7 @@ import { git } from '../git/git.ts';
 import { findPlace } from '../git/worktrees.ts';
 import { Failure } from '../outcome.ts';
 import { planOf, readMainEnv } from '../plan/gather.ts';
-import { projectName, variablesNow } from '../plan/plan.ts';
+import { type PlannedResource, projectName, variablesNow } from '../plan/plan.ts';
 import { resourceType } from '../resources/table.ts';
 import { factsOf } from '../set-up.ts';
 import type { CommandFacts } from '../steps/environment.ts';
@@ -45,7 +45,11 @@ export async function environmentOf(argument: string | undefined, verb: string):
     const slot = { slot: 0, ports };
     const { main: mainPath, commonDir, bare } = place.repository;
     const facts = factsOf({ project: projectName(config, mainPath, commonDir, bare), slug: 'main', slot }, place, main);
-    return { variables: variablesNow(await planOf(closure, place, main, { slug: 'main', slot }, null)), facts };
+    const plan = await planOf(closure, place, main, { slug: 'main', slot }, null);
+    return {
+      variables: variablesNow({ ...plan, resources: plan.resources.map((it) => asInMain(it, readMainEnv(config, mainPath))) }),
+      facts,
+    };
   }
   const target = await findTarget(argument, verb);
   const record = recordOf(target.place.repository.commonDir, target.worktree);
@@ -67,9 +71,25 @@ function knownInMain(config: Config, main: string): Config['resources'] {
   const env = readMainEnv(config, main);
   return Object.fromEntries(
     Object.entries(config.resources).filter(
-      ([name, spec]) => spec.type === 'port' || sourceOf(spec) !== undefined || (spec.type !== 'compose' && Object.hasOwn(env, name)),
+      ([name, spec]) =>
+        spec.type === 'port' ||
+        sourceOf(spec) !== undefined ||
+        (spec.type !== 'compose' && variablesOf(name, spec).some((own) => Object.hasOwn(env, own))),
     ),
   );
+}
+
+/** The variables that a resource is in: the one of its name, or one for each part. */
+function variablesOf(name: string, spec: ResourceSpec): string[] {
+  return 'vars' in spec && spec.vars !== undefined ? Object.values(spec.vars) : [name];
+}
+
+/** What only a worktree's set-up would make is in the main worktree what its env files say. */
+function asInMain(planned: PlannedResource, env: Record<string, string>): PlannedResource {
+  const { name, resolved } = planned;
+  const value = Object.hasOwn(env, name) ? env[name] : undefined;
+  if (resolved instanceof Failure || resolved.value !== null || value === undefined) return planned;
+  return { ...planned, resolved: { ...resolved, value, variables: { [name]: value } } };
 }
 
 /** What is made by commands has no source: a `from` of theirs means something else. */

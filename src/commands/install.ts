@@ -5,7 +5,7 @@ import { removeExcludes } from '../files/exclude.ts';
 import { git } from '../git/git.ts';
 import { addAlias, removeAlias } from '../git/install/alias.ts';
 import { addConfigHook, removeConfigHook } from '../git/install/config-hook.ts';
-import { installLauncher, removeLauncher } from '../git/install/launcher.ts';
+import { installLauncher, isInstalled, removeLauncher } from '../git/install/launcher.ts';
 import type { HookPlace } from '../git/install/manager.ts';
 import { describeHooks, distribution, MANAGERS, managerOf } from '../git/install/managers.ts';
 import { findPlace, type Place } from '../git/worktrees.ts';
@@ -31,8 +31,11 @@ export async function install(options: { uninstall?: boolean; agents?: string | 
   }
   const { repository, worktree } = place;
   if (worktree !== null) {
+    const elsewhere = repository.main ?? repository.commonDir;
     report.text(
-      `coppice: this is a linked worktree; it uses what is installed in ${repository.main ?? repository.commonDir}. Nothing was changed.`,
+      isInstalled(repository.commonDir)
+        ? `coppice: this is a linked worktree; it uses what is installed in ${elsewhere}. Nothing was changed.`
+        : `coppice: this is a linked worktree, and nothing is installed in ${elsewhere} yet: run \`npm install\` or \`npx coppice install\` there. Nothing was changed.`,
     );
     return 0;
   }
@@ -120,17 +123,18 @@ async function undo({ repository }: Place, hookPlace: HookPlace, report: Reporte
   const { commonDir } = repository;
   const id = readRepositoryId(commonDir);
   const setUp = id === null ? [] : recordedWorktrees(openStateDir(), id);
+  // Loaded before the runner, which this may be, is gone.
+  const { removeAgentFiles } = await import('../agents/install.ts');
   const undone = MANAGERS.flatMap((manager) => manager.uninstall(hookPlace));
   for (const file of undone) report.done('hook', `taken out of ${file}`);
   if (await removeConfigHook(commonDir)) report.done('git config', 'hook.coppice removed');
   if (await removeAlias(commonDir)) report.done('alias', 'removed');
   if (removeLauncher(commonDir)) report.done('launcher', 'removed');
-  const { removeAgentFiles } = await import('../agents/install.ts');
   const agents = repository.main === null ? [] : removeAgentFiles({ main: repository.main, commonDir }, null);
   for (const file of agents) report.done('agents', `taken out of ${file}`);
   if (setUp.length > 0) {
     report.warn(
-      `${setUp.length} worktree${setUp.length > 1 ? 's are' : ' is'} still set up. ${setUp.length > 1 ? 'Their' : 'Its'} ports and databases stay until \`npx coppice down\` in each, or \`npx coppice gc\` after they are removed.`,
+      `${setUp.length} worktree${setUp.length > 1 ? 's are' : ' is'} still set up. ${setUp.length > 1 ? 'Their' : 'Its'} ports and databases stay until \`npx coppice down\` in each, or \`npx coppice gc\` after they are removed; then \`npx coppice install --uninstall\` takes out the rest.`,
     );
     return 0;
   }

@@ -92,7 +92,7 @@ function describe(worktree: Worktree, record: WorktreeRecord | null, owner: { ve
     };
   const known = fromRecord(record);
   const gone = worktree.prunable
-    ? ['its folder is not there: `git worktree repair` if it was moved, `git worktree prune` if it is gone']
+    ? ['its folder is not there: `git worktree repair <new path>` if it was moved, `git worktree prune` if it is gone']
     : [];
   return { ...known, warnings: [...gone, ...known.warnings], branch, path, state: owner?.verb === 'up' ? 'running' : known.state };
 }
@@ -120,7 +120,7 @@ function fromRecord(record: WorktreeRecord): WorktreeStatus {
 }
 
 /** A step of a worktree that is ready ran in the background: nobody saw it fail. */
-function failedSteps({ state, steps }: WorktreeRecord): string[] {
+export function failedSteps({ state, steps }: WorktreeRecord): string[] {
   const failed = Object.entries(steps).filter(([, step]) => step.state === 'failed');
   return state === 'ready' ? failed.map(([name]) => `the step ${name} failed: \`git coppice logs ${name}\``) : [];
 }

@@ -69,8 +69,12 @@ function exitCode({ state, joined, failed, url }: SetUpResult, worktree: Pick<Wo
     if (joined) report.text(url === null ? 'ready' : `ready  ${url}`);
     return 0;
   }
+  if (state === 'interrupted' && joined) {
+    report.text('no longer waiting: the set-up goes on without this command');
+    return 1;
+  }
   if (state === 'interrupted') {
-    report.text('interrupted; `git coppice up` goes on from here');
+    report.text(`interrupted; \`git coppice up${worktree.branch === null ? '' : ` ${worktree.branch}`}\` goes on from here`);
     return 1;
   }
   const [step] = failed;

@@ -47,12 +47,16 @@ function syntaxProblems(document: Document, tokens: CST.Token[], text: string, a
   const start = bare === null ? 0 : bare.index + bare[0].length;
   if (document.errors.length > 0 && bare && document.errors[0] && start <= document.errors[0].pos[0])
     return [at(start, 'a value that begins with `{{` must be in quotes', 2, 'Like this: `"{{PORT}}"`.')];
-  return [...document.errors, ...document.warnings]
-    .filter(({ code }) => !ABOUT_REFUSED.includes(code))
-    .map(({ code, message, pos: [start, end] }) => {
-      const { sentence, hint } = plainly(code, message, text.slice(start));
-      return at(start, sentence, Math.max(1, end - start), hint);
-    });
+  return (
+    [...document.errors, ...document.warnings]
+      .filter(({ code }) => !ABOUT_REFUSED.includes(code))
+      // What it is then called follows from what it is told of first.
+      .filter(({ code }, _, all) => code !== 'MULTILINE_IMPLICIT_KEY' || all.length === 1)
+      .map(({ code, message, pos: [start, end] }) => {
+        const { sentence, hint } = plainly(code, message, text.slice(start));
+        return at(start, sentence, Math.max(1, end - start), hint);
+      })
+  );
 }
 
 function plainly(code: string, message: string, rest: string): { sentence: string; hint: string | null } {
@@ -68,7 +72,12 @@ function plainly(code: string, message: string, rest: string): { sentence: strin
       }\` stands here a second time`,
       hint: 'Keep one of them.',
     };
-  if (/^Nested mappings/.test(first)) return { sentence: 'there are two `: ` in one line', hint: 'Put a value that holds `: ` in quotes.' };
+  if (/^Nested mappings/.test(first)) {
+    const [line = ''] = rest.split('\n', 1);
+    return line.includes(': ')
+      ? { sentence: 'there are two `: ` in one line', hint: 'Put a value that holds `: ` in quotes.' }
+      : { sentence: 'goes on in the next line, which is indented too far', hint: 'Entries of one map begin in the same column.' };
+  }
   if (/^All mapping items/.test(first)) return { sentence: 'is indented in another way than the entries above it', hint: null };
   if (/^Implicit map keys need/.test(first)) return { sentence: 'a `:` is missing after this key', hint: null };
   if (code === 'BAD_SCALAR_START') return { sentence: first.replace(/\s+/g, ' '), hint: 'Put the value in quotes.' };

@@ -1,4 +1,5 @@
 import { envFilesIn } from '../apply/files.ts';
+import { failedSteps } from '../commands/status.ts';
 import { recordOf } from '../commands/target.ts';
 import { up } from '../commands/up.ts';
 import { configsIn } from '../config/find.ts';
@@ -40,11 +41,15 @@ async function examineWorktree(place: Place, worktree: Worktree): Promise<Findin
   if (owner !== null) return [note(about, `process ${owner.pid} is at it (${owner.verb})`)];
   if (record.state === 'running') return [problem(about, 'its set-up was cut off', mend, again)];
   if (record.state === 'failed') return [problem(about, 'its set-up failed', mend, again)];
+  const failed = failedSteps(record).map((text) => problem(about, text, mend, again));
+  if (failed.length > 0) return failed;
   const shared = await stillShared(place, worktree, record);
   // Of a config that is wrong, its first problem.
   if (shared instanceof Failure) return [problem(about, shared.message.split('\n')[0] ?? '', `npx coppice check ${path}, then ${mend}`)];
   if (shared.length > 0)
-    return shared.map((text) => problem(about, text, 'give the variable a value of its own, or list it under `shared:`'));
+    return shared.map((text) =>
+      problem(about, text, `${mend}; if it stays, give the variable a value of its own, or list it under \`shared:\``),
+    );
   return [fine(about, 'ready; nothing in its env files points at the main worktree')];
 }
 

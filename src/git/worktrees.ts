@@ -48,7 +48,7 @@ export async function findPlace(cwd: string): Promise<Place> {
   const found = repository ?? (await describeRepository(commonDir, list));
   const worktree = found.linked.find((candidate) => candidate.adminDir === gitDir) ?? null;
   // Anybody can write a `.git` file, and what it leads to.
-  if (worktree === null && gitDir !== commonDir)
+  if (worktree === null && gitDir !== commonDir && ![...adminDirs(commonDir).values()].includes(gitDir))
     throw new Failure(`${cwd} says that it is a worktree of ${commonDir}, which has no such worktree.`, 2);
   return { repository: found, worktree };
 }

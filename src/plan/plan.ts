@@ -167,6 +167,7 @@ function planResource(name: string, spec: ResourceSpec, input: PlanInput): Plann
   let resolved: ResolvedResource;
   try {
     resolved = resourceType(spec.type).resolve(spec, {
+      isMain: slot.slot === 0,
       name,
       project: input.project,
       slug: input.slug,

@@ -16,6 +16,8 @@ export interface ResourceContext {
   slug: string;
   mainPath: string;
   worktreePath: string;
+  /** It is the main worktree's own thing that is asked for, which nobody makes. */
+  isMain: boolean;
   /** The main worktree's env files, read. */
   mainEnv: Record<string, string>;
   /** Their names. */

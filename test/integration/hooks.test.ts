@@ -79,6 +79,22 @@ describe('without a hook manager', () => {
     expect(read(launcher)).toBe(newer);
   });
 
+  test('uninstall by the runner that it takes out says all that it did, and what stays', async () => {
+    const world = makeWorld();
+    const main = await world.repository('shop', FILES);
+    await world.git(main, 'worktree', 'add', '../x');
+    const first = await world.run(main, 'git', ['coppice', 'install', '--uninstall']);
+    expect([first.code, first.stderr]).toEqual([0, expect.stringContaining('1 worktree is still set up')]);
+    expect(fs.existsSync(path.join(main, '.git/coppice/launch'))).toBe(false);
+    const linked = await world.coppice(path.join(world.root, 'x'), 'install');
+    expect([linked.code, linked.stderr]).toEqual([0, expect.stringContaining('nothing is installed in')]);
+    expect((await world.coppice(main, 'remove', 'x')).code).toBe(0);
+    expect((await world.coppice(main, 'install')).code).toBe(0);
+    const second = await world.run(main, 'git', ['coppice', 'install', '--uninstall']);
+    expect([second.code, second.stderr]).toEqual([0, expect.stringContaining('launcher')]);
+    expect(fs.existsSync(path.join(main, '.git/coppice'))).toBe(false);
+  });
+
   test('install by the runner that is there, with what it has kept of set-ups, changes nothing', async () => {
     const world = makeWorld();
     const main = await world.repository('shop', FILES);

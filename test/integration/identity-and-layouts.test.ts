@@ -163,6 +163,11 @@ describe('a bare layout', () => {
     expect(records(world)[0]?.project).toBe('project');
     const status = JSON.parse((await world.coppice(bare, 'status', '--json')).stdout);
     expect(status.worktrees.map(({ branch }: { branch: string }) => branch).sort()).toEqual(['a', 'b']);
+    // Every verb knows the worktree that plays the part.
+    for (const words of [['install'], ['status'], ['env'], ['doctor'], ['up', 'a'], ['gc'], ['remove', 'a', '--force']]) {
+      const done = await world.coppice(main, ...words);
+      expect(done.code, `${words.join(' ')}: ${done.stderr}${done.stdout}`).toBe(0);
+    }
   });
 });
 

@@ -183,9 +183,18 @@ test('teardown runs in the worktree with its variables, before resources go; rem
   expect([fs.existsSync(worktree), records(world)]).toEqual([false, []]);
 });
 
-test('a background step that fails is said by status', async () => {
+test('a background step that fails is said by status and doctor, and blamed for nothing else', async () => {
   const world = makeWorld();
-  const { worktree } = await add(world, 'steps:\n  late: { run: exit 3, background: true }\n');
+  const { worktree } = await add(world, 'steps:\n  late: { run: exit 3, background: true }\n  next: { run: test -e good.log }\n');
+  fs.writeFileSync(path.join(worktree, 'good.log'), '');
+  expect((await world.coppice(worktree, 'up')).code).toBe(0);
   await until(() => records(world)[0]?.steps.late?.state === 'failed', 'its end');
-  expect((await world.coppice(worktree, 'status')).stdout).toContain('the step late failed: `git coppice logs late`');
+  const said = 'the step late failed: `git coppice logs late`';
+  expect((await world.coppice(worktree, 'status')).stdout).toContain(said);
+  const doctor = await world.coppice(worktree, 'doctor');
+  expect([doctor.code, doctor.stdout]).toEqual([1, expect.stringContaining(said)]);
+  // It is not why another step fails later.
+  fs.rmSync(path.join(worktree, 'good.log'));
+  const again = await world.coppice(worktree, 'up', '--force');
+  expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('set-up failed at `next`')]);
 });

@@ -91,6 +91,33 @@ test('env prints the variables for a shell, as an env file and as JSON', async (
   expect(JSON.parse((await world.coppice(main, 'env', '--json')).stdout)).toEqual({ PORT: '24750', URL: 'http://localhost:24750/a b' });
 });
 
+test('env in the main worktree gives what its own env files say, and no worktree’s', async () => {
+  const world = makeWorld();
+  const config = `resources:
+  PORT: 24000
+  DATABASE_URL: postgres
+  DB: { type: mysql, vars: { host: DB_HOST, port: DB_PORT, user: DB_USER, password: DB_PASS, database: DB_NAME } }
+  REDIS_URL: redis
+  CACHE_URL: { type: redis, isolate: server }
+  API_URL: { type: command, create: echo x }
+env: { COPY: "{{DATABASE_URL}} {{resources.DATABASE_URL.database}}" }
+`;
+  const own = {
+    PORT: '24000',
+    DATABASE_URL: 'postgres://a@localhost:1/shop',
+    REDIS_URL: 'redis://localhost:1/3',
+    CACHE_URL: 'redis://localhost:2/1',
+    API_URL: 'http://api.test',
+    DB_NAME: 'stock',
+  };
+  const all = { ...own, DB_HOST: 'localhost', DB_PORT: '1', DB_USER: 'u', DB_PASS: 'p' };
+  const text = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
+  const main = await world.repository('shop', { 'worktree.config.yaml': config, '.gitignore': '.env\n' }, { '.env': text.join('') });
+  const given = await world.coppice(main, 'env', '--json');
+  expect(given.stderr).toBe('');
+  expect(JSON.parse(given.stdout)).toEqual({ ...own, COPY: `${own.DATABASE_URL} shop` });
+});
+
 test('run passes on arguments, variables, exit codes and signals; 125 when it could not start', async () => {
   const world = makeWorld();
   const { worktree, main } = await shop(world);

@@ -981,6 +981,16 @@ const TABLE: Wrong[] = [
     ],
   },
   {
+    claim: 'an entry that is indented too far',
+    config: ['resources:', '  PORT: 3000', '   DATABASE_URL: sqlite'],
+    says: [
+      'worktree.config.yaml:2:9  goes on in the next line, which is indented too far',
+      '  2 |   PORT: 3000',
+      '              ^',
+      '  Entries of one map begin in the same column.',
+    ],
+  },
+  {
     claim: 'a resource dropped for one error causes no other',
     config: [
       'resources:',

@@ -38,10 +38,15 @@ export function installLauncher(commonDir: string, distribution: string, node: s
   return launcher;
 }
 
+/** Whether there is a launcher, of any version. */
+export function isInstalled(commonDir: string): boolean {
+  return fs.existsSync(path.join(commonDir, 'coppice', 'launch'));
+}
+
 /** Takes the launcher and the runner away, and the marks that it left in worktrees. @returns whether they were there */
 export function removeLauncher(commonDir: string): boolean {
   const folder = path.join(commonDir, 'coppice');
-  const there = fs.existsSync(path.join(folder, 'launch'));
+  const there = isInstalled(commonDir);
   fs.rmSync(path.join(folder, 'launch'), { force: true });
   fs.rmSync(path.join(folder, 'runner'), { recursive: true, force: true });
   for (const name of listFolder(path.join(commonDir, 'worktrees')))

@@ -61,6 +61,7 @@ function previous(before: Record<string, string> | null, now: Record<string, str
 }
 
 function wantedName(options: MysqlOptions, context: ResourceContext, source: string): string {
+  if (context.isMain) return source;
   if (options.name === undefined) return ownName(source, context.slug, MAX_NAME_BYTES - SPARE_BYTES, null);
   const name = context.text(options.name);
   if (name === '' || name.trimEnd() !== name || Buffer.byteLength(name) > MAX_NAME_BYTES || /[\0\u{10000}-\u{10ffff}]/u.test(name))

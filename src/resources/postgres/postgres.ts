@@ -1,6 +1,6 @@
 import { type Address, type Engine, ownName, partVariables, serverName, sourceAddress } from '../address.ts';
 import { derivedPatterns } from '../database.ts';
-import type { ResolvedResource, ResourceType } from '../resource.ts';
+import type { ResolvedResource, ResourceContext, ResourceType } from '../resource.ts';
 import type { ResourceOptions } from '../schemas.ts';
 
 export type PostgresOptions = ResourceOptions<'postgres'>;
@@ -34,8 +34,7 @@ export const postgres: ResourceType<PostgresOptions> = {
     const admin = options.admin === undefined ? null : sourceAddress({ from: options.admin }, context, ENGINE).origin;
     const server = serverName(address);
     const source = address.database;
-    const wanted =
-      options.name === undefined ? ownName(source, context.slug, MAX_NAME_BYTES - SPARE_BYTES, null) : context.text(options.name);
+    const wanted = wantedName(options, context, source);
     const thing = `${server} ${source} ${wanted}`;
     const known = context.before?.thing === thing ? context.before : null;
     const made = { server, source, wanted, thing, origin: JSON.stringify(origin), ...(admin && { admin: JSON.stringify(admin) }) };
@@ -48,6 +47,11 @@ export const postgres: ResourceType<PostgresOptions> = {
   create: async (options, resolved, effects) => (await import('./make.ts')).make(options, resolved, effects),
   destroy: async (made, effects) => (await import('./destroy.ts')).destroy(made, effects),
 };
+
+function wantedName({ name }: PostgresOptions, context: ResourceContext, source: string): string {
+  if (context.isMain) return source;
+  return name === undefined ? ownName(source, context.slug, MAX_NAME_BYTES - SPARE_BYTES, null) : context.text(name);
+}
 
 /** What the worktree's database is by one of the names that it can have. `address`: the source's, or its own. */
 export function describeDatabase(

@@ -102,7 +102,7 @@ export async function examineIndexes({ target, taken }: IndexWish, signal: Abort
       if ((await trySelect(connection, index)) && (await connection.command('DBSIZE')) === 0) empty += 1;
     }
     if (empty === 0) throw new Failure(allTaken(target.server));
-    return `Redis at ${target.server}, ${empty} of ${count} databases are empty`;
+    return `Redis at ${target.server}, ${empty} of ${count} databases are free`;
   });
 }
 

@@ -26,7 +26,8 @@ export const redis: ResourceType<Options> = {
   parts: ['url', 'host', 'port', 'user', 'password', 'database'],
   filledBySteps: true,
   outside: 'service',
-  resolve: (options, context) => (options.isolate === 'server' ? resolveServer(options, context) : resolveIndex(options, context)),
+  resolve: (options, context) =>
+    options.isolate === 'server' && !context.isMain ? resolveServer(options, context) : resolveIndex(options, context),
   async examine(_options, resolved) {
     const wish = wishOf(resolved);
     if (wish.index) return { text: await examineIndexes(wish.index, AbortSignal.timeout(EXAMINE_MS)), notes: [] };
@@ -67,7 +68,7 @@ function source(options: Options, context: ResourceContext) {
 function resolveIndex(options: Options, context: ResourceContext): ResolvedResource {
   const { name, before, mainEnv } = context;
   const { address, origin } = source(options, context);
-  if (options.vars !== undefined && options.vars.database === undefined)
+  if (options.vars !== undefined && options.vars.database === undefined && !context.isMain)
     throw new Failure(`${name}: \`vars: { database: … }\` must say which variable the index goes to, or \`isolate: server\`.`);
   const { server, password, tls } = address;
   const main = mainIndexes(address, mainEnv);
@@ -102,7 +103,8 @@ function resolveIndex(options: Options, context: ResourceContext): ResolvedResou
   const nothing = { made: { ...about, shown: `a database of Redis at ${server}` }, detail: `a database of Redis at ${server}` };
   // One that the main worktree names by now stays in the ledger, and is no value for the worktree.
   const isFree = known !== null && !main.indexes.has(known.index);
-  const resolved = isFree ? found(known.index) : unknown(known === null ? nothing : found(known.index), partsOf(address));
+  const own = context.isMain ? address.index : isFree ? known.index : null;
+  const resolved = own !== null ? found(own) : unknown(known === null ? nothing : found(known.index), partsOf(address));
   wishes.set(resolved, { name, main, index: { name, target: address, taken: main.indexes, before: known }, found });
   return resolved;
 }
