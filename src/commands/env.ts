@@ -81,7 +81,7 @@ function knownInMain(config: Config, main: string): Config['resources'] {
 
 /** The variables that a resource is in: the one of its name, or one for each part. */
 function variablesOf(name: string, spec: ResourceSpec): string[] {
-  return 'vars' in spec && spec.vars !== undefined ? Object.values(spec.vars) : [name];
+  return 'vars' in spec && spec.vars !== undefined ? Object.values(spec.vars).flatMap((own) => own ?? []) : [name];
 }
 
 /** What only a worktree's set-up would make is in the main worktree what its env files say. */
