@@ -17,6 +17,7 @@ import { type Closure, readClosure } from '../trust/closure.ts';
 import { approvalsOf, approve } from '../trust/judge.ts';
 import { readSettings } from '../trust/settings.ts';
 import { forgetRepository } from '../vanished.ts';
+import { recordOf } from './target.ts';
 
 /** `coppice install`: the hook, the launcher and the alias. Changes nothing when nothing changed, and nothing outside git. */
 export async function install(options: { uninstall?: boolean; agents?: string | true }, cwd = process.cwd()): Promise<number> {
@@ -40,7 +41,7 @@ export async function install(options: { uninstall?: boolean; agents?: string | 
     return 0;
   }
   if (options.agents !== undefined && options.uninstall) return undoAgents(place, named(options.agents), report);
-  const hookPlace = await describeHooks(place);
+  const hookPlace = await describeHooks(place, (linked) => recordOf(repository.commonDir, linked) !== null);
   if (options.uninstall) return undo(place, hookPlace, report);
   const code = await put(place, hookPlace, report);
   await approveFirst(place, report);

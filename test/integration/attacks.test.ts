@@ -25,6 +25,25 @@ describe('one port never has two worktrees', () => {
     ).toEqual(['ready', 'ready']);
   });
 
+  test('and gc in a copy that has lost its worktrees gives nothing of the first one back', async () => {
+    const world = makeWorld();
+    const bye = path.join(world.root, 'destroyed');
+    const config = `resources:\n  PORT: 25200\n  THING: { type: command, create: echo made, destroy: "touch ${bye}" }\nkeep: 0s\n`;
+    const main = await world.repository('m', { 'worktree.config.yaml': config, '.gitignore': '.env\n' });
+    await world.git(main, 'worktree', 'add', '../z', '-b', 'z');
+    const copy = path.join(world.root, 'copy');
+    execFileSync('cp', ['-a', main, copy]);
+    fs.rmSync(path.join(copy, '.git/worktrees'), { recursive: true });
+    const before = [records(world), heldPorts(world)];
+    for (const words of [['gc'], ['gc', '--expired'], ['install', '--uninstall'], ['install'], ['gc']]) {
+      const done = await world.coppice(copy, ...words);
+      expect(done.code, done.stderr).toBe(0);
+    }
+    expect([records(world), heldPorts(world), fs.existsSync(bye)]).toEqual([...before, false]);
+    expect((await world.coppice(main, 'remove', 'z')).code).toBe(0);
+    expect(fs.existsSync(bye)).toBe(true);
+  });
+
   test('when another repository stands where the first one was', async () => {
     const world = makeWorld();
     const main = await world.repository('m', port(25_220));

@@ -173,6 +173,8 @@ describe('a branch that asks for something else than what was approved is added,
     const { path: folder } = await yard.add('edit');
     expect(await yard.state('edit')).toBe('untrusted');
     await world.git(folder, 'commit', '-q', '--allow-empty', '-m', 'looked at');
+    for (const words of [['install'], ['doctor', '--fix']]) await world.coppice(main, ...words);
+    await world.git(folder, 'commit', '-q', '--allow-empty', '-m', 'looked at again');
     expect([fs.existsSync(canary), fs.existsSync(path.join(folder, '.husky/_'))]).toEqual([false, false]);
     const fine = await yard.add('fine', '-b', 'fine');
     expect(fs.existsSync(path.join(fine.path, '.husky/_/h'))).toBe(true);

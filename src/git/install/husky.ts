@@ -17,14 +17,15 @@ export const husky: HookManager = {
   name: 'husky',
   handles: (place) => huskyFolder(place) !== null,
   install(place) {
-    const { hooksPath, main, commonDir, bare, linked, shipped } = place;
+    const { hooksPath, main, commonDir, bare, setUp, shipped } = place;
     const folder = huskyFolder(place) ?? '.husky';
     const hook = path.join(main, folder, 'post-checkout');
     const wrote = addToHook(hook, shipped, false) ? [hook] : [];
     // Before husky has set core.hooksPath, and where it never does (a production install), git looks in its own folder.
     if (hooksPath === null && addToHook(hookFile(place), shipped, true)) wrote.push(hookFile(place));
-    // Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently.
-    for (const worktree of linked) giveHuskyRunner([main], worktree, folder);
+    // Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently. One that
+    // was never set up may hold hooks that nobody has trusted: it gets the runner with its set-up.
+    for (const worktree of setUp) giveHuskyRunner([main], worktree, folder);
     for (const root of bare ? rootsOfBare(commonDir) : []) {
       fs.mkdirSync(path.join(root, folder), { recursive: true });
       giveHuskyRunner([main], root, folder);
@@ -59,7 +60,10 @@ export const husky: HookManager = {
           mend: `git -C ${root} checkout ${branchOf(place)} -- ${folder}/post-checkout`,
         });
       else if (!fs.existsSync(path.join(root, folder, '_/h')))
-        found.push({ text: `No hook runs in ${root}: it has no ${folder}/_ of husky.`, mend: INSTALL_AGAIN });
+        found.push({
+          text: `No hook runs in ${root}: it has no ${folder}/_ of husky.`,
+          mend: place.setUp.includes(root) ? INSTALL_AGAIN : `git coppice up ${root}`,
+        });
     }
     return found;
   },

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { git } from '../git.ts';
-import type { Place } from '../worktrees.ts';
+import type { Place, Worktree } from '../worktrees.ts';
 import { hasConfigHook } from './config-hook.ts';
 import { gitLfs } from './git-lfs.ts';
 import { hooksFolder } from './hooks-folder.ts';
@@ -20,8 +20,11 @@ export function managerOf(place: HookPlace): HookManager {
   return MANAGERS.find((candidate) => candidate.handles(place)) ?? hooksFolder;
 }
 
-/** Where git looks for a repository's hooks, and what else the managers need to know. */
-export async function describeHooks({ repository }: Place): Promise<HookPlace> {
+/**
+ * Where git looks for a repository's hooks, and what else the managers need to know.
+ * @param wasSetUp whether a worktree was ever set up
+ */
+export async function describeHooks({ repository }: Place, wasSetUp: (worktree: Worktree) => boolean): Promise<HookPlace> {
   const { commonDir, bare, linked } = repository;
   const main = repository.main ?? commonDir;
   const [hooksPath, folder, version, named] = await Promise.all([
@@ -30,6 +33,7 @@ export async function describeHooks({ repository }: Place): Promise<HookPlace> {
     git(main, ['version']),
     hasConfigHook(commonDir),
   ]);
+  const there = linked.filter(({ prunable }) => !prunable);
   const [, major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(version.stdout) ?? []).map(Number);
   return {
     hooksPath: hooksPath.code === 0 ? hooksPath.stdout.replace(/\n$/, '') : null,
@@ -37,7 +41,8 @@ export async function describeHooks({ repository }: Place): Promise<HookPlace> {
     main,
     commonDir,
     bare,
-    linked: linked.filter(({ prunable }) => !prunable).map(({ path }) => path),
+    linked: there.map(({ path }) => path),
+    setUp: there.filter(wasSetUp).map(({ path }) => path),
     shipped: fs.readFileSync(path.join(distribution(), 'post-checkout'), 'utf8'),
     configHook: named && (major > 2 || (major === 2 && minor >= 54)),
   };
