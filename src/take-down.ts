@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { folderInside } from './files/inside.ts';
 import { withdrawFile } from './files/place.ts';
 import type { WorktreeClaims } from './ledger/claims.ts';
 import type { Journal } from './ledger/journal.ts';
@@ -13,7 +14,7 @@ import { giveBack } from './slot.ts';
 import { type CommandFacts, commandEnvironment } from './steps/environment.ts';
 import { tail } from './steps/log-tail.ts';
 import { endLeftover } from './steps/process-group.ts';
-import { runCommand } from './steps/run-command.ts';
+import { type CommandInput, type CommandResult, runCommand } from './steps/run-command.ts';
 
 /** Finds a resource type by name; a seam for tests. */
 export type TypeLookup = (name: string) => ResourceType;
@@ -35,15 +36,11 @@ export async function runTeardown({ journal, report, signal, facts, variables, l
     const log = path.join(logs, `teardown-${name}.log`);
     fs.rmSync(log, { force: true });
     const start = Date.now();
-    const result = await runCommand({
-      run,
-      cwd: path.join(facts.path, cwd),
-      env: commandEnvironment(facts, variables, env),
-      timeoutMs,
-      log,
-      signal,
-      started: () => {},
-    });
+    const result = await runIn(
+      cwd,
+      { run, env: commandEnvironment(facts, variables, env), timeoutMs, log, signal, started: () => {} },
+      facts,
+    );
     if (result.ok) report.done(name, run, Date.now() - start);
     else {
       ok = false;
@@ -52,6 +49,15 @@ export async function runTeardown({ journal, report, signal, facts, variables, l
     }
   }
   return ok;
+}
+
+async function runIn(cwd: string, command: Omit<CommandInput, 'cwd'>, { path: root }: CommandFacts): Promise<CommandResult> {
+  try {
+    return await runCommand({ ...command, cwd: folderInside(root, cwd) });
+  } catch (error) {
+    if (error instanceof Failure) return { ok: false, why: error.message };
+    throw error;
+  }
 }
 
 /** What of a worktree's record to destroy, and in what world. */

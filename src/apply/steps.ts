@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { milliseconds } from '../config/duration.ts';
+import { folderInside } from '../files/inside.ts';
 import type { StepRecord } from '../ledger/record.ts';
 import { Failure } from '../outcome.ts';
 import type { Plan, PlannedResource, PlannedStep } from '../plan/plan.ts';
@@ -44,8 +45,7 @@ async function runStep({ name, spec, key, done, fills }: PlannedStep, plan: Plan
     report.same(name, `skipped: there is no ${lacking}`);
     return true;
   }
-  const cwd = path.join(worktreePath, spec.cwd ?? '.');
-  if (!fs.existsSync(cwd)) throw new Failure(`its folder ${spec.cwd} does not exist`);
+  const cwd = folderInside(worktreePath, spec.cwd ?? '.');
   // The command reads them itself: what stands there must be what was approved.
   if (spec.inputs !== undefined && (await haveInputsChanged(worktreePath, spec.inputs, world.approved.content)))
     throw new Failure('its `inputs` changed since they were looked at, so it was not run; `git coppice up` looks at them again');

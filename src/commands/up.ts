@@ -12,7 +12,7 @@ import { openReporter, type Reporter } from '../report/reporter.ts';
 import { goOn as goOnWith, namesOf, type SetUpResult, setUp } from '../set-up.ts';
 import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
-import { type Judged, judge, type Untrusted } from '../trust/judge.ts';
+import { type Judged, judge } from '../trust/judge.ts';
 import { askSettings, readSettings, type Settings } from '../trust/settings.ts';
 import { untrustedSentences } from '../trusted.ts';
 import { interruptible } from './interrupt.ts';
@@ -43,7 +43,11 @@ export async function up(argument: string | undefined, options: UpOptions): Prom
   const settings = await readSettings(target.place);
   const judged = judgedTarget(closure, target, settings);
   const untrusted = await judge(judged);
-  if (options.dryRun) return dryRun(judged, target, untrusted, report);
+  if (options.dryRun) {
+    if (untrusted === null) return dryRun(judged, target, report);
+    for (const sentence of untrustedSentences(untrusted, judged)) report.text(sentence);
+    return 3;
+  }
   if (untrusted !== null) {
     speak();
     const { askAboutUp } = await import('./trust.ts');
@@ -86,7 +90,7 @@ function exitCode({ state, joined, failed, url }: SetUpResult, worktree: Pick<Wo
   return 1;
 }
 
-async function dryRun({ closure }: Judged, { place, worktree }: Target, untrusted: Untrusted | null, report: Reporter): Promise<number> {
+async function dryRun({ closure }: Judged, { place, worktree }: Target, report: Reporter): Promise<number> {
   const { config } = closure;
   const { commonDir } = place.repository;
   const record = recordOf(commonDir, worktree);
@@ -96,7 +100,6 @@ async function dryRun({ closure }: Judged, { place, worktree }: Target, untruste
     proposeSlot({ state: openStateDir(), commonDir, repository: readRepositoryId(commonDir) ?? '', branch: worktree.branch, config });
   const slug = record?.slug || proposeSlug(worktree.branch, worktree.path);
   printPlan(await planOf(closure, place, worktree, { slug, slot }, record), report);
-  if (untrusted !== null) report.warn('and it would not: this branch is not trusted. `git coppice trust` in it shows why');
   return 0;
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { badPath } from '../config/paths.ts';
-import { writeWhole } from '../ledger/document.ts';
+import { realPathIfThere, writeWhole } from '../ledger/document.ts';
 import { errorCode, Failure } from '../outcome.ts';
 
 /** What stands at a path of the worktree. */
@@ -36,6 +36,17 @@ export function prepareInside(root: string, relative: string): string {
   if (fs.realpathSync(folder) !== (parts.length > 0 ? path.join(fs.realpathSync(root), ...parts) : fs.realpathSync(root)))
     throw new Failure(`${relative} leads out of the worktree, so nothing is written there`);
   return path.join(folder, name);
+}
+
+/**
+ * The folder that a command is to run in.
+ * @throws {Failure} when there is none, or a symbolic link of the branch leads out of the worktree: what is there is not the branch's
+ */
+export function folderInside(root: string, relative: string): string {
+  const [top, real] = [realPathIfThere(root), realPathIfThere(path.join(root, relative))];
+  if (top === null || real === null || !fs.statSync(real).isDirectory()) throw new Failure(`its folder ${relative} does not exist`);
+  if (real !== top && !real.startsWith(`${top}${path.sep}`)) throw new Failure(`its folder ${relative} leads out of the worktree`);
+  return path.join(root, relative);
 }
 
 /** What stands at a path, without following links, also in its parents. */

