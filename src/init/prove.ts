@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { judgeConfig } from '../config/load.ts';
 import { problemText } from '../config/problems.ts';
+import type { ResourceSpec } from '../config/schema.ts';
 import { expandShorthands } from '../config/shorthand.ts';
 import { parseSource } from '../config/source.ts';
 import type { Place } from '../git/worktrees.ts';
@@ -8,6 +9,8 @@ import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { planOf } from '../plan/gather.ts';
+import type { ExamineContext, ResolvedResource } from '../resources/resource.ts';
+import { resourceType } from '../resources/table.ts';
 import { proposeSlot } from '../slot.ts';
 import { type Closure, closureOf } from '../trust/closure.ts';
 import { worktreeTree } from '../trust/tree.ts';
@@ -40,15 +43,29 @@ export async function planned(closure: Closure, place: Place, root: string): Pro
       lines.push({ name, detail: resolved.message, ok: false });
       continue;
     }
-    const server = spec.type === 'compose' ? undefined : resolved.made.server;
-    const answers = server === undefined || server.startsWith('unix:') || (await isAnswering(server));
-    lines.push({
-      name,
-      detail: answers ? `${spec.type}  ${resolved.detail}` : `nothing answers at ${server} now: start it before the first worktree`,
-      ok: answers,
-    });
+    const lacks = await whatItLacks({ spec, resolved }, { mainPath: root, mainEnv: plan.mainEnv });
+    lines.push({ name, detail: lacks ?? `${spec.type}  ${resolved.detail}`, ok: lacks === null });
   }
   return { slot: slot.slot, lines };
+}
+
+/** Why a worktree would not get it from its server now, in a sentence; null where it would. */
+async function whatItLacks(
+  { spec, resolved }: { spec: ResourceSpec; resolved: ResolvedResource },
+  context: ExamineContext,
+): Promise<string | null> {
+  const server = spec.type === 'compose' ? undefined : resolved.made.server;
+  if (server === undefined) return null;
+  // Asked first: a server that is not there says it at once so.
+  if (!server.startsWith('unix:') && !(await isAnswering(server)))
+    return `nothing answers at ${server} now: start it before the first worktree`;
+  try {
+    await resourceType(spec.type).examine?.(spec, resolved, context);
+    return null;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return error.message;
+  }
 }
 
 /** How long a server may take to let a connection in, in milliseconds. */

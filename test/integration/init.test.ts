@@ -374,6 +374,14 @@ describe('what init writes, and when', () => {
     expect(read(main, 'package.json')).toBe(app['package.json']);
   });
 
+  test('what a server would refuse is said, and the file is written', async () => {
+    const redis = await startRedis(['requirepass c0rrect']);
+    const { world, main } = await repositoryOf('app', app, { '.env': `REDIS_URL=redis://:wr0ng-c4n4ry@localhost:${redis.port}/0\n` });
+    const done = await world.coppice(main, 'init', '--yes');
+    expect([done.code, done.stderr]).toEqual([0, expect.stringMatching(/REDIS_URL.*refuses the user or password/)]);
+    expect(fs.existsSync(path.join(main, 'worktree.config.yaml'))).toBe(true);
+  });
+
   test('a server that is down is said, and the file is written', async () => {
     const { world, main } = await repositoryOf('app', app, { '.env': 'DATABASE_URL=postgres://me:c4n4ry@localhost:1/shop\n' });
     const done = await world.coppice(main, 'init', '--yes');
