@@ -17,14 +17,8 @@ async function shop(world: World): Promise<string> {
   return main;
 }
 
-/**
- * How many writes to the journal a set-up and a `down` of this config make, an `up` that makes the database again, and a `gc` after
- * the worktree is gone; the first test says when it is not so any more.
- */
-const SET_UP_WRITES = 22;
-const DOWN_WRITES = 5;
-const AGAIN_WRITES = 15;
-const GC_WRITES = 5;
+/** How many writes to the journal an `up` makes that makes the database again; a test says when it is not so any more. */
+const AGAIN_WRITES = 17;
 
 test('what a killed set-up was writing does not keep git from removing the worktree', async () => {
   const world = makeWorld();
@@ -66,64 +60,17 @@ async function expectNothingLeft(world: World, main: string, worktree: string): 
   expect([...heldClaims(world)]).toEqual([]);
 }
 
-test('the points at which the tests below kill a run are all there are', async () => {
-  const world = makeWorld();
-  const main = await shop(world);
-  expect(await countPoints(world, (env) => world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env }))).toBe(SET_UP_WRITES);
-  expect(await countPoints(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'down'], { env }))).toBe(
-    DOWN_WRITES,
-  );
-  await expectReady(world, path.join(world.root, 'x'));
-  fs.rmSync(path.join(world.root, 'x/dev.db'));
-  expect(await countPoints(world, (env) => world.run(path.join(world.root, 'x'), process.execPath, [CLI, 'up'], { env }))).toBe(
-    AGAIN_WRITES,
-  );
-  await world.git(main, 'worktree', 'remove', '--force', '../x');
-  expect(await countPoints(world, (env) => world.run(main, process.execPath, [CLI, 'gc'], { env }))).toBe(GC_WRITES);
-});
-
-describe('a set-up killed after a journal entry', () => {
-  test.for(Array.from({ length: SET_UP_WRITES }, (_, index) => index + 1))(
-    'entry %i: up makes it ready, down and gc leave nothing',
-    async (point) => {
-      const world = makeWorld();
-      const main = await shop(world);
-      const worktree = path.join(world.root, 'x');
-      const killed = await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], {
-        env: killedAfter(point),
-      });
-      expect(killed.code).not.toBe(0);
-      await expectReady(world, worktree);
-      expect((await world.coppice(worktree, 'down')).code).toBe(0);
-      expect(fs.existsSync(path.join(worktree, 'dev.db'))).toBe(false);
-      expect([...heldClaims(world).keys()].filter((name) => name.startsWith('port-'))).toEqual([]);
-      await expectNothingLeft(world, main, worktree);
-    },
-  );
-});
-
-describe('a down killed after a journal entry', () => {
-  test.for(Array.from({ length: DOWN_WRITES }, (_, index) => index + 1))(
-    'entry %i: down again finishes, and up makes it ready',
-    async (point) => {
-      const world = makeWorld();
-      const main = await shop(world);
-      const worktree = path.join(world.root, 'x');
-      await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
-      const killed = await world.run(worktree, process.execPath, [CLI, 'down'], {
-        env: killedAfter(point),
-      });
-      expect(killed.signal).toBe('SIGKILL');
-      const down = await world.coppice(worktree, 'down');
-      expect(down.code, down.stderr).toBe(0);
-      expect(fs.existsSync(path.join(worktree, 'dev.db'))).toBe(false);
-      await expectReady(world, worktree);
-      await expectNothingLeft(world, main, worktree);
-    },
-  );
-});
-
+// Every other verb: faults-killed.test.ts.
 describe('an up that makes a lost database again, killed after a journal entry', () => {
+  test('the entries at which it is killed are all there are', async () => {
+    const world = makeWorld();
+    const main = await shop(world);
+    const worktree = path.join(world.root, 'x');
+    await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
+    fs.rmSync(path.join(worktree, 'dev.db'));
+    expect(await countPoints(world, (env) => world.run(worktree, process.execPath, [CLI, 'up'], { env }))).toBe(AGAIN_WRITES);
+  });
+
   test.for(Array.from({ length: AGAIN_WRITES }, (_, index) => index + 1))(
     'entry %i: up makes it ready, and gc leaves nothing',
     async (point) => {
@@ -141,22 +88,6 @@ describe('an up that makes a lost database again, killed after a journal entry',
       await expectNothingLeft(world, main, worktree);
     },
   );
-});
-
-describe('a gc killed after a journal entry', () => {
-  test.for(Array.from({ length: GC_WRITES }, (_, index) => index + 1))('entry %i: gc again leaves nothing', async (point) => {
-    const world = makeWorld();
-    const main = await shop(world);
-    await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
-    await world.git(main, 'worktree', 'remove', '--force', '../x');
-    const killed = await world.run(main, process.execPath, [CLI, 'gc'], {
-      env: killedAfter(point),
-    });
-    expect(killed.signal).toBe('SIGKILL');
-    expect((await world.coppice(main, 'gc')).code).toBe(0);
-    expect(records(world)).toEqual([]);
-    expect([...heldClaims(world)]).toEqual([]);
-  });
 });
 
 const HANGING = `resources: { PORT: 24000 }
@@ -218,7 +149,7 @@ describe('Ctrl-C', () => {
     await until(() => pids().length === 3, 'the step');
     terminal.child.stdin?.write('\u0003');
     await until(() => pids().filter(isAlive).length === 0, 'the end of all that was started');
-    await until(() => terminal.output().includes('interrupted; `git coppice up`'), 'the word');
+    await until(() => terminal.output().includes('interrupted; `git coppice up x`'), 'the word');
     writeFiles(world.root, { seen: '' });
     await terminal.ended;
     expect(records(world)).toMatchObject([{ state: 'failed' }]);
