@@ -54,15 +54,18 @@ export const husky: HookManager = {
       found.push({ text: `${folder}/post-checkout does not start coppice.`, mend: `${INSTALL_AGAIN}, and commit ${folder}/post-checkout` });
     if (found.length > 0) return found;
     for (const root of place.linked) {
+      const hasRunner = fs.existsSync(path.join(root, folder, '_/h'));
+      // Where nobody has trusted the branch, it is a person's to do.
+      const giveRunner = `cp -R ${path.join(place.main, folder, '_')} ${path.join(root, folder)}/`;
       if (!callsLauncher(readIfThere(path.join(root, folder, 'post-checkout')) ?? ''))
         found.push({
           text: `A worktree that is added from ${root} is not set up: its branch has no hook of coppice in ${folder}.`,
-          mend: `git -C ${root} checkout ${branchOf(place)} -- ${folder}/post-checkout`,
+          mend: `git -C ${root} checkout ${branchOf(place)} -- ${folder}/post-checkout${hasRunner ? '' : ` && ${giveRunner}`}`,
         });
-      else if (!fs.existsSync(path.join(root, folder, '_/h')))
+      else if (!hasRunner)
         found.push({
           text: `No hook runs in ${root}: it has no ${folder}/_ of husky.`,
-          mend: place.setUp.includes(root) ? INSTALL_AGAIN : `git coppice up ${root}`,
+          mend: place.setUp.includes(root) ? INSTALL_AGAIN : giveRunner,
         });
     }
     return found;
