@@ -15,9 +15,9 @@ import { Failure } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
 import { approvalsOf, approve } from '../trust/judge.ts';
-import { readSettings } from '../trust/settings.ts';
+import { readSettings, type Settings } from '../trust/settings.ts';
 import { forgetRepository } from '../vanished.ts';
-import { recordOf } from './target.ts';
+import { giveHooks, trustedWorktrees } from './hooks.ts';
 
 /** `coppice install`: the hook, the launcher and the alias. Changes nothing when nothing changed, and nothing outside git. */
 export async function install(options: { uninstall?: boolean; agents?: string | true }, cwd = process.cwd()): Promise<number> {
@@ -41,10 +41,13 @@ export async function install(options: { uninstall?: boolean; agents?: string | 
     return 0;
   }
   if (options.agents !== undefined && options.uninstall) return undoAgents(place, named(options.agents), report);
-  const hookPlace = await describeHooks(place, (linked) => recordOf(repository.commonDir, linked) !== null);
+  const hookPlace = await describeHooks(place);
   if (options.uninstall) return undo(place, hookPlace, report);
   const code = await put(place, hookPlace, report);
-  await approveFirst(place, report);
+  const settings = await readSettings(place);
+  await approveFirst(place, settings, report);
+  // Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently.
+  for (const linked of await trustedWorktrees(place)) giveHooks(place, linked.path, settings);
   if (options.agents === undefined || code !== 0) return code;
   const { addAgentFiles } = await import('../agents/install.ts');
   return (await addAgentFiles(cloneOf(place), named(options.agents), report)) ? 0 : 1;
@@ -54,11 +57,11 @@ export async function install(options: { uninstall?: boolean; agents?: string | 
  * The first time on this machine: what is checked out is approved, because the person has just run code of it. Later it takes
  * `git coppice trust`.
  */
-async function approveFirst(place: Place, report: Reporter): Promise<void> {
+async function approveFirst(place: Place, settings: Settings, report: Reporter): Promise<void> {
   const { commonDir, main } = place.repository;
   if (approvalsOf(commonDir)?.first()) return;
   const closure = await (main === null ? ofHead(commonDir) : readClosure(main, main).catch(onlyBugs));
-  approve(closure, place, await readSettings(place), 'install');
+  approve(closure, place, settings, 'install');
   if (closure !== null) report.done('approved', `what is checked out here now: ${closure.digest}`);
 }
 

@@ -1,7 +1,5 @@
-import path from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { giveHuskyRunner, huskyFolderOf } from '../git/install/husky-runner.ts';
-import { findPlace, type Place, type Worktree } from '../git/worktrees.ts';
+import { findPlace, type Worktree } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
@@ -15,6 +13,7 @@ import { type Closure, readClosure } from '../trust/closure.ts';
 import { type Judged, judge } from '../trust/judge.ts';
 import { askSettings, readSettings, type Settings } from '../trust/settings.ts';
 import { untrustedSentences } from '../trusted.ts';
+import { giveHooks } from './hooks.ts';
 import { interruptible } from './interrupt.ts';
 import { approvedOf, findTarget, recordOf, type Target } from './target.ts';
 
@@ -156,17 +155,6 @@ export async function hook(): Promise<number> {
 /** A set-up that only reserves ports and writes files is over before a process could be started that goes on with it. */
 function isQuick(config: Config): boolean {
   return Object.keys(config.steps).length === 0 && Object.values(config.resources).every(({ type }) => type === 'port');
-}
-
-/** Not before the branch is trusted: with husky's runner its own hooks run. */
-function giveHooks({ repository }: Place, worktree: string, { hooksPath }: Settings): void {
-  const folder = huskyFolderOf(hooksPath);
-  if (folder === null) return;
-  const { main, linked, commonDir } = repository;
-  // Of worktrees only those that were trusted: another's could be its branch's own.
-  const trusted = linked.filter((other) => recordOf(commonDir, other) !== null).map((other) => other.path);
-  const roots = [...(main === null ? [] : [main]), ...trusted, commonDir, path.dirname(commonDir)];
-  giveHuskyRunner(roots, worktree, folder);
 }
 
 function judgedTarget(closure: Closure, { place, worktree }: Target, settings: Settings): Judged {

@@ -1,4 +1,4 @@
-import { recordOf } from '../commands/target.ts';
+import { trustedWorktrees } from '../commands/hooks.ts';
 import { INSTALL_AGAIN } from '../git/install/manager.ts';
 import { describeHooks, managerOf } from '../git/install/managers.ts';
 import type { Place } from '../git/worktrees.ts';
@@ -8,7 +8,7 @@ import { installAgain } from './install-again.ts';
 /** What the program that keeps the hooks does with ours. */
 export async function examineHooks(place: Place): Promise<Finding[]> {
   const again = installAgain(place);
-  const hookPlace = await describeHooks(place, (worktree) => recordOf(place.repository.commonDir, worktree) !== null);
+  const hookPlace = await describeHooks(place, await trustedWorktrees(place));
   const manager = managerOf(hookPlace);
   const problems = await manager.problems(hookPlace);
   return problems.map(({ text, mend }) =>

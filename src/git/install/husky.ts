@@ -17,15 +17,12 @@ export const husky: HookManager = {
   name: 'husky',
   handles: (place) => huskyFolder(place) !== null,
   install(place) {
-    const { hooksPath, main, commonDir, bare, setUp, shipped } = place;
+    const { hooksPath, main, commonDir, bare, shipped } = place;
     const folder = huskyFolder(place) ?? '.husky';
     const hook = path.join(main, folder, 'post-checkout');
     const wrote = addToHook(hook, shipped, false) ? [hook] : [];
     // Before husky has set core.hooksPath, and where it never does (a production install), git looks in its own folder.
     if (hooksPath === null && addToHook(hookFile(place), shipped, true)) wrote.push(hookFile(place));
-    // Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently. One that
-    // was never set up may hold hooks that nobody has trusted: it gets the runner with its set-up.
-    for (const worktree of setUp) giveHuskyRunner([main], worktree, folder);
     for (const root of bare ? rootsOfBare(commonDir) : []) {
       fs.mkdirSync(path.join(root, folder), { recursive: true });
       giveHuskyRunner([main], root, folder);
@@ -65,7 +62,7 @@ export const husky: HookManager = {
       else if (!hasRunner)
         found.push({
           text: `No hook runs in ${root}: it has no ${folder}/_ of husky.`,
-          mend: place.setUp.includes(root) ? INSTALL_AGAIN : giveRunner,
+          mend: place.trusted.includes(root) ? INSTALL_AGAIN : giveRunner,
         });
     }
     return found;

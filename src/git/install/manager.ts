@@ -10,8 +10,8 @@ export interface HookPlace {
   bare: boolean;
   /** Roots of the other worktrees. */
   linked: string[];
-  /** Those of them that were set up, so were trusted then. */
-  setUp: string[];
+  /** Those of them whose branch is trusted. */
+  trusted: string[];
   /** The text of the shipped `hooks/post-checkout`. */
   shipped: string;
   /** Whether the config names our hook and this git (2.54 and later) runs it: then nothing depends on a hooks folder. */

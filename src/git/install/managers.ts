@@ -20,11 +20,8 @@ export function managerOf(place: HookPlace): HookManager {
   return MANAGERS.find((candidate) => candidate.handles(place)) ?? hooksFolder;
 }
 
-/**
- * Where git looks for a repository's hooks, and what else the managers need to know.
- * @param wasSetUp whether a worktree was ever set up
- */
-export async function describeHooks({ repository }: Place, wasSetUp: (worktree: Worktree) => boolean): Promise<HookPlace> {
+/** Where git looks for a repository's hooks, and what else the managers need to know. @param trusted the worktrees that are */
+export async function describeHooks({ repository }: Place, trusted: readonly Worktree[] = []): Promise<HookPlace> {
   const { commonDir, bare, linked } = repository;
   const main = repository.main ?? commonDir;
   const [hooksPath, folder, version, named] = await Promise.all([
@@ -33,7 +30,6 @@ export async function describeHooks({ repository }: Place, wasSetUp: (worktree: 
     git(main, ['version']),
     hasConfigHook(commonDir),
   ]);
-  const there = linked.filter(({ prunable }) => !prunable);
   const [, major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(version.stdout) ?? []).map(Number);
   return {
     hooksPath: hooksPath.code === 0 ? hooksPath.stdout.replace(/\n$/, '') : null,
@@ -41,8 +37,8 @@ export async function describeHooks({ repository }: Place, wasSetUp: (worktree: 
     main,
     commonDir,
     bare,
-    linked: there.map(({ path }) => path),
-    setUp: there.filter(wasSetUp).map(({ path }) => path),
+    linked: linked.filter(({ prunable }) => !prunable).map(({ path }) => path),
+    trusted: trusted.map(({ path }) => path),
     shipped: fs.readFileSync(path.join(distribution(), 'post-checkout'), 'utf8'),
     configHook: named && (major > 2 || (major === 2 && minor >= 54)),
   };
