@@ -71,12 +71,15 @@ export function readDocument(file: string, format: string): Record<string, unkno
   return text === null ? null : parseHeader(text, format, file);
 }
 
-/** A file's text, or null when there is no such file. Every other error is thrown. */
+/** What the system says where nothing stands, nothing can, or a link leads nowhere. */
+const NOTHING_THERE = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'];
+
+/** A file's text, or null when there is no such file, or a link leads nowhere. Every other error is thrown. */
 export function readIfThere(file: string): string | null {
   try {
     return fs.readFileSync(file, 'utf8');
   } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return null;
+    if (NOTHING_THERE.includes(errorCode(error) ?? '')) return null;
     throw error;
   }
 }
@@ -105,26 +108,33 @@ export function statIfThere(file: string): fs.Stats | null {
   try {
     return fs.statSync(file);
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(errorCode(error) ?? '')) return null;
+    if (NOTHING_THERE.includes(errorCode(error) ?? '')) return null;
     throw error;
   }
 }
 
-/** Where a path really is, links followed; null when nothing stands there, or a link leads nowhere. */
+/** Where a path really is, links followed; null when nothing stands there or can, or a link leads nowhere. */
 export function realPathIfThere(file: string): string | null {
   try {
     return fs.realpathSync(file);
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error) ?? '')) return null;
+    if (NOTHING_THERE.includes(errorCode(error) ?? '')) return null;
     throw error;
   }
 }
 
-/** The text of a plain file, or null when there is none. A pipe or device, which could keep a reader waiting for ever, is an error. */
+/** No env file, compose file or setting is larger. What is read of a branch takes time and memory. */
+const MOST_PLAIN_BYTES = 1024 * 1024;
+
+/**
+ * The text of a plain file, or null when there is none. A pipe or device, which could keep a reader waiting for ever, is an error,
+ * and so is a file that is too large.
+ */
 export function readPlainIfThere(file: string): string | null {
   const stat = statIfThere(file);
   if (stat === null) return null;
   if (!stat.isFile()) throw new Failure(`${file} is not a plain file, so it is not read`);
+  if (stat.size > MOST_PLAIN_BYTES) throw new Failure(`${file} is ${stat.size} bytes long; at most ${MOST_PLAIN_BYTES} are read`);
   return readIfThere(file);
 }
 
