@@ -226,8 +226,14 @@ export function locate(
   return { ...place, width: Math.min(length, Math.max(1, place.source.length - place.column + 1)) };
 }
 
+/** A longer name is shown with the whole value that it stands in: to look for it would take its time. */
+const LONGEST_NAME = 200;
+
 /** Where a name stands by itself in the expressions of a template, or -1. */
 function wordAt(text: string, word: string): number {
-  const pattern = word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`(?<=\\{\\{[^}]*)(?<![\\w.])${pattern}(?![\\w.])`).exec(text)?.index ?? -1;
+  if (word === '' || word.length > LONGEST_NAME) return -1;
+  for (const { 0: expression, index } of text.matchAll(/\{\{[^}]*/g))
+    for (let at = expression.indexOf(word); at >= 0; at = expression.indexOf(word, at + 1))
+      if (!/[\w.]/.test((expression[at - 1] ?? '') + (expression[at + word.length] ?? ''))) return index + at;
+  return -1;
 }

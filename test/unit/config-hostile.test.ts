@@ -58,6 +58,20 @@ describe('a file that is built to hurt is told of at once', () => {
     expect(performance.now() - started).toBeLessThan(10_000);
   });
 
+  const LONG = 60_000;
+  test.each<[string, string, RegExp]>([
+    [
+      'twenty names behind a text of 60 KB',
+      `url: "{{default '${'a b'.repeat(LONG / 3)}' 'x'}}${Array.from({ length: 20 }, (_, index) => `{{zz${index}}}`).join('')}"`,
+      /:1:60027 {2}there is no variable named `zz0` here$/,
+    ],
+    ['a name of 60 KB', `url: "{{${'a'.repeat(LONG)}}}"`, /:1:6 {2}there is no variable named `a+` here$/],
+    ['a name of 60 KB of parts', `url: "{{${'a.'.repeat(LONG / 2)}a}}"`, /:1:6 {2}there is no variable named `a` here$/],
+    ['a name that is nothing', "url: \"{{'' ''}}\"", /:1:6 {2}there is no helper named ``$/],
+  ])('%s', { timeout: 20_000 }, async (_name, text, says) => {
+    expect(told(await load(text))[0]).toMatch(says);
+  });
+
   test('one mistake made ten thousand times is told twenty times, and counted', async () => {
     const lines = told(await load('!a '.repeat(DEEP)));
     expect(lines).toHaveLength(21);
