@@ -3,6 +3,8 @@ import { git } from '../git/git.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
 import { listFolder, readIfThere } from '../ledger/document.ts';
 import type { FirstApproval } from './approvals.ts';
+import { areAllBranches, asFetched, type Kind, keepsAmongOwn, kindOf, placesOf, type Remotes, withoutUser } from './places.ts';
+import { messagesOf, wasFetched, wasMadeHere } from './reflogs.ts';
 import type { Settings } from './settings.ts';
 
 /** A worktree, with what is known of where its branches come from. */
@@ -46,30 +48,8 @@ function byBranchConfig({ worktree: { branch }, settings: { branches, remotes } 
   return null;
 }
 
-/** `git fetch <from> <what>:<branch>` makes a branch without anybody's looking at it. */
-async function byReflog(origin: Origin): Promise<string | null> {
-  const { branch } = origin.worktree;
-  return branch === null ? null : wasFetched(origin.place.repository.commonDir, branch);
-}
-
-/** Whether a branch began as something that was fetched, in words. */
-async function wasFetched(commonDir: string, branch: string): Promise<string | null> {
-  const began = await firstMessage(commonDir, branch);
-  if (began.startsWith('fetch')) return `its branch was made by \`git ${began.replace(/: storing \w+$/, '')}\``;
-  return began === 'branch: Created from FETCH_HEAD' ? 'its branch was made from FETCH_HEAD' : null;
-}
-
-/** What was said when a branch came to be; empty when that is not known. */
-async function firstMessage(commonDir: string, branch: string): Promise<string> {
-  const log = readIfThere(path.join(commonDir, 'logs', 'refs', 'heads', branch));
-  if (log !== null) return messageOf(log.slice(0, log.indexOf('\n')));
-  // Kept in another way than files.
-  const shown = await git(commonDir, ['log', '--walk-reflogs', '--format=%gs', `refs/heads/${branch}`, '--']);
-  return shown.stdout.trimEnd().split('\n').at(-1) ?? '';
-}
-
-function messageOf(line: string): string {
-  return line.slice(line.indexOf('\t') + 1);
+async function byReflog({ place, worktree: { branch } }: Origin): Promise<string | null> {
+  return branch === null ? null : wasFetched(place.repository.commonDir, branch);
 }
 
 /** What was fetched without a place of its own, or lies below that: neither a known remote's branch, nor on a branch that was here before. */
@@ -88,7 +68,7 @@ async function byFetchHead(origin: Origin): Promise<string | null> {
   const commit = await commitOf(worktree);
   for (const ref of await refsWith(commonDir, commit, ['refs/heads', 'refs/remotes'])) {
     const branch = ref.replace(/^refs\/heads\//, '');
-    const isOwn = branch === ref ? isKnown(ref, origin) : (await wasFetched(commonDir, branch)) === null;
+    const isOwn = branch === ref ? (await kindIn(origin, ref)) === 'branch' : (await wasFetched(commonDir, branch)) === null;
     if (isOwn && branch !== worktree.branch) return null;
   }
   let line: string | undefined;
@@ -103,36 +83,45 @@ async function isIn(commonDir: string, commit: string, fetched: string): Promise
   return (await git(commonDir, ['merge-base', '--is-ancestor', commit, `${fetched}^{commit}`])).code === 0;
 }
 
-/** A remote-tracking branch of a known remote; where its pull requests are fetched to is none. */
-function isKnown(ref: string, { settings, first }: Origin): boolean {
-  return knownRemotes(settings, first).some((name) => {
-    const fetched = (settings.fetches[name] ?? []).map((refspec) => refspec.replace(/^\+/, '').split(':'));
-    const takenBy = (isBranch: boolean) =>
-      fetched.some(([from = '', to]) => to !== undefined && from.startsWith('refs/heads/') === isBranch && fits(ref, to));
-    return takenBy(true) && !takenBy(false);
-  });
-}
-
-/** Whether a ref is one that the right side of a refspec names; it has one `*` at most. */
-function fits(ref: string, pattern: string): boolean {
-  const [start = '', end] = pattern.split('*');
-  return end === undefined ? ref === pattern : ref.startsWith(start) && ref.endsWith(end) && ref.length >= start.length + end.length;
-}
-
 /** A commit that only remotes have which were not there at the first approval, or only as a request to a known one, and not made here. */
 async function byRemotes(origin: Origin): Promise<string | null> {
-  const { place, worktree, settings, first } = origin;
+  const { commonDir } = origin.place.repository;
+  const remotes = remotesOf(origin);
+  if (areAllBranches(commonDir, remotes)) return null;
+  const commit = await commitOf(origin.worktree);
+  const first = new Map<Kind, string>();
+  for (const ref of await refsWith(commonDir, commit, placesOf(remotes))) {
+    const kind = await kindIn(origin, ref);
+    if (kind === 'branch') return null;
+    if (!first.has(kind)) first.set(kind, ref);
+  }
+  const [later, request] = [first.get('later'), first.get('request')];
+  const foreign = later ?? request;
+  if (foreign === undefined || (await wasMadeHere(commonDir, commit))) return null;
+  if (later === undefined && keepsAmongOwn(remotes) && (await isOnBranch(origin, commit))) return null;
+  return whyOnlyOn(foreign, origin);
+}
+
+function remotesOf({ settings, first }: Origin): Remotes {
+  return { known: knownRemotes(settings, first), urls: settings.remotes, fetches: settings.fetches };
+}
+
+async function kindIn(origin: Origin, ref: string): Promise<Kind> {
+  return kindOf(ref, remotesOf(origin), await messagesOf(origin.place.repository.commonDir, ref));
+}
+
+/** Whether a commit is on a branch, and not only on one that was just made for the worktree. */
+async function isOnBranch({ place, worktree }: Origin, commit: string): Promise<boolean> {
   const { commonDir } = place.repository;
-  const known = knownRemotes(settings, first);
-  const onlyBranches = known.every((name) => (settings.fetches[name] ?? []).every((refspec) => /^\+?refs\/heads\//.test(refspec)));
-  if (onlyBranches && Object.keys(settings.remotes).length === known.length) return null;
-  const commit = await commitOf(worktree);
-  const holders = await refsWith(commonDir, commit, ['refs/remotes']);
-  const [foreign] = holders.filter((ref) => !isKnown(ref, origin));
-  if (foreign === undefined || holders.some((ref) => isKnown(ref, origin)) || wasMadeHere(commonDir, worktree, commit)) return null;
-  const name = Object.keys(settings.remotes).find((remote) => foreign.startsWith(`refs/remotes/${remote}/`));
-  if (name === undefined || known.includes(name))
-    return `its commit is only on ${foreign.replace('refs/remotes/', '')}, which is no branch of a known remote`;
+  for (const ref of await refsWith(commonDir, commit, ['refs/heads']))
+    if (ref !== `refs/heads/${worktree.branch}` || (await messagesOf(commonDir, ref))?.length !== 1) return true;
+  return false;
+}
+
+function whyOnlyOn(ref: string, { settings, first }: Origin): string {
+  const name = Object.keys(settings.remotes).find((remote) => ref.startsWith(`refs/remotes/${remote}/`));
+  if (name === undefined || knownRemotes(settings, first).includes(name))
+    return `its commit is only on ${ref.replace('refs/remotes/', '')}, which is no branch of a known remote`;
   const why =
     first.remotes[name] === undefined
       ? 'was added after something was approved first'
@@ -147,28 +136,4 @@ async function commitOf(worktree: Origin['worktree']): Promise<string> {
 async function refsWith(commonDir: string, commit: string, namespaces: string[]): Promise<string[]> {
   const shown = await git(commonDir, ['for-each-ref', `--contains=${commit}`, '--format=%(refname)', ...namespaces]);
   return shown.stdout.split('\n').filter((ref) => ref !== '');
-}
-
-/** Somebody here committed it, and pushed it to a remote of his own. */
-function wasMadeHere(commonDir: string, { branch }: Origin['worktree'], commit: string): boolean {
-  const worktrees = listFolder(path.join(commonDir, 'worktrees')).map((name) => path.join('worktrees', name, 'logs', 'HEAD'));
-  const logs = ['logs/HEAD', ...worktrees, ...(branch === null ? [] : [path.join('logs', 'refs', 'heads', branch)])];
-  const made = /^(commit|cherry-pick|revert|am|rebase|merge [^\n]*: Merge made)/;
-  return logs.some((name) =>
-    (readIfThere(path.join(commonDir, name)) ?? '')
-      .split('\n')
-      .some((line) => line.split(' ', 2)[1] === commit && made.test(messageOf(line))),
-  );
-}
-
-/** A URL as FETCH_HEAD has it (git fetch's `store_updated_refs`): without user, `/` and `.git` at its end. */
-function asFetched(url: string): string {
-  return withoutUser(url)
-    .replace(/\/+$/, '')
-    .replace(/\.git$/, '');
-}
-
-/** A URL without its user and password. */
-function withoutUser(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1');
 }
