@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { standing } from '../files/inside.ts';
+import { matcher } from '../trust/tree.ts';
 import type { Config } from './schema.ts';
 
 /** What runs the file that is named behind it. */
@@ -11,19 +12,18 @@ const PASSED_OVER = /^(-.*|run|exec|env|nice|time|[A-Za-z_]\w*=.*)$/;
  * being asked. @returns a sentence each
  */
 export async function scriptsNobodyLooksAt({ steps }: Pick<Config, 'steps'>, root: string): Promise<string[]> {
-  const { default: picomatch } = await import('picomatch');
-  return Object.entries(steps).flatMap(([name, { run, cwd = '.', inputs = [] }]) => {
-    const isLookedAt = picomatch(
-      inputs.flatMap((pattern) => [pattern, `${pattern}/**`]),
-      { dot: true },
-    );
+  const sentences: string[] = [];
+  for (const [name, { run, cwd = '.', inputs = [] }] of Object.entries(steps)) {
+    const { among } = await matcher(inputs);
     const scripts = scriptsIn(run).map((script) => path.posix.normalize(path.posix.join(cwd, script)));
-    const missed = [...new Set(scripts)].filter((script) => standing(root, script) === 'file' && !isLookedAt(script));
-    return missed.map(
-      (script) =>
+    const there = [...new Set(scripts)].filter((script) => standing(root, script) === 'file');
+    const lookedAt = new Set(among(there));
+    for (const script of there.filter((name) => !lookedAt.has(name)))
+      sentences.push(
         `the step ${name} runs ${script}, which can change without anybody being asked: \`inputs: [${script}]\` makes it a part of what is approved`,
-    );
-  });
+      );
+  }
+  return sentences;
 }
 
 /** The words of a command that are programs by their path, or are given to an interpreter. */

@@ -1,4 +1,5 @@
 import { parse } from 'dotenv';
+import { Failure } from '../outcome.ts';
 
 /** One assignment in an env file, with where its value stands in the text. */
 export interface Assignment {
@@ -18,8 +19,16 @@ export interface Assignment {
 const ASSIGNMENT =
   /^(?<before>\s*)(?:export\s+)?(?<name>[\w.-]+)(?<separator>\s*=\s*?|:\s+?)(?<value>\s*'(?:\\'|[^'])*'|\s*"(?:\\"|[^"])*"|\s*`(?:\\`|[^`])*`|[^#\r\n]+)?\s*(?:#.*)?$/dgm;
 
-/** The assignments of an env file in order; where a name stands twice, the later counts for most readers. */
+/** Nobody leaves so many lines empty. To look through them takes dotenv's expression, and ours, the square of their number. */
+const EMPTY_LINES = /\s{200,}/g;
+const isEmptyLines = (blank: string) => blank.split('\n').length > 100;
+
+/**
+ * The assignments of an env file in order; where a name stands twice, the later counts for most readers.
+ * @throws {Failure} when hundreds of lines in a row are empty
+ */
 export function assignments(text: string): Assignment[] {
+  if (text.match(EMPTY_LINES)?.some(isEmptyLines)) throw new Failure('it has hundreds of empty lines in a row; take them out');
   const { normal, toOriginal } = withPlainLineEnds(text);
   return [...normal.matchAll(ASSIGNMENT)].map((match) => {
     const { before = '', name = '', value = '' } = match.groups ?? {};
@@ -57,7 +66,7 @@ function withPlainLineEnds(text: string): { normal: string; toOriginal(offset: n
 
 /** The values of an env file, as dotenv reads them. A map without a prototype, so that no name reads what is not in the file. */
 export function readEnvText(text: string): Record<string, string> {
-  return Object.assign(Object.create(null), parse(text));
+  return Object.assign(Object.create(null), parse(text.replace(EMPTY_LINES, (blank) => (isEmptyLines(blank) ? '\n' : blank))));
 }
 
 /** The line end that a text uses. */

@@ -22,13 +22,20 @@ const PIECE = 12;
 
 // A secret by its place. Templates and shell variables are names, not values; digits are a port.
 const VALUE = String.raw`(?!\{\{|\$)`;
-const PASSWORD = new RegExp(String.raw`(://[^\s:/?#@"'<>]*:)${VALUE}(?!\d{1,5}[/?#,)])([^\s"'<>/?#]+(?=@)|[^\s"'<>]+?(?=@))`, 'g');
-const TOKEN = /(https?:\/\/)([\w.~%+-]{16,})(?=@)/g;
+const PASSWORD = new RegExp(
+  String.raw`(://[^\s:/?#@"'<>]{0,256}:)${VALUE}(?!\d{1,5}[/?#,)])([^\s"'<>/?#]{1,1024}(?=@)|[^\s"'<>]{1,1024}?(?=@))`,
+  'g',
+);
+const TOKEN = /(https?:\/\/)([\w.~%+-]{16,1024})(?=@)/g;
 const PARAMETER = new RegExp(String.raw`([?&;]([\w.[\]-]+)=)${VALUE}([^\s&;#"'<>]+)`, 'g');
 const KEYWORD = new RegExp(String.raw`((?<![\w.?&;-])(?:password|passwd|pwd)=)${VALUE}([^\s&;,"'<>]+)`, 'gi');
 
-/** A parameter of a URL, or of a list of them, and all that stands behind it. */
-const GIVEN = /(?:^|[?&;\s])([\w.[\]-]+)=(?=(.+))/gs;
+/** A parameter of a URL, or of a list of them. */
+const GIVEN = /(?:^|[?&;\s])([\w.[\]-]+)=/g;
+/** No secret in a URL is longer. Expressions that look further for an end take the square of a text's length. */
+const MOST_PLACE = 1024;
+/** So many `@` of a URL may be the end of its password, from either end. */
+const MOST_ENDS = 4;
 
 /** Makes known what is secret among variables, by their names and in URLs. @returns the variables */
 export function learn<Values extends Record<string, string | null | undefined>>(variables: Values): Values {
@@ -57,12 +64,12 @@ function learnPiece(text: string): void {
 }
 
 function learnPlaces(value: string): void {
-  for (const rest of urlsIn(value)) {
+  for (const rest of urlsIn(value).map((url) => url.slice(0, MOST_PLACE))) {
     const [user = ''] = /^[^:@/?#]*/.exec(rest) ?? [];
     const ends = [...rest.matchAll(/@/g)].map(({ index }) => index);
     // Which `@` is the last of it cannot be told where nobody has encoded it.
     if (rest[user.length] === ':' && !/^:\d{1,5}[/?#,]/.test(rest.slice(user.length)))
-      for (const end of ends) learnWritten(rest.slice(user.length + 1, end));
+      for (const end of new Set([...ends.slice(0, MOST_ENDS), ...ends.slice(-MOST_ENDS)])) learnWritten(rest.slice(user.length + 1, end));
     const [, host = '', database = ''] = /^([^:/?#]*)(?::\d+)?(?:\/([^?#]*))?/.exec(rest.slice((ends.at(-1) ?? -1) + 1)) ?? [];
     for (const name of [user, host, database]) open.add(decoded(name));
   }
@@ -70,7 +77,8 @@ function learnPlaces(value: string): void {
   if (!value.includes('=')) return;
   for (const [, , name = '', text = ''] of value.matchAll(PARAMETER)) if (saysSecret(name)) learnWritten(text);
   for (const [, , text = ''] of value.matchAll(KEYWORD)) learnPiece(text);
-  for (const [, name = '', text = ''] of value.matchAll(GIVEN)) if (saysSecret(name)) learnGiven(text);
+  for (const { 0: all, 1: name = '', index } of value.matchAll(GIVEN))
+    if (saysSecret(name)) learnGiven(value.slice(index + all.length, index + all.length + MOST_PLACE));
 }
 
 /** A parameter's value where nobody has encoded it, and nothing but what follows says where it ends. */

@@ -4,7 +4,8 @@ import { redactBytes } from '../report/secrets.ts';
 
 /** As much as is looked at at once. */
 const PART_BYTES = 1024 * 1024;
-const NEWLINE = 10;
+/** No secret is longer, in whatever form. */
+const MOST_SECRET = 64 * 1024;
 
 /**
  * Writes stars over the secrets in the log of a command that has ended. In place and byte for byte: what the command left running
@@ -19,15 +20,22 @@ export function maskLog(file: string): void {
     for (let at = 0; at < size; ) {
       const length = fs.readSync(descriptor, buffer, 0, Math.min(buffer.length, size - at), at);
       if (length === 0) return;
-      const end = at + length < size ? buffer.lastIndexOf(NEWLINE, length - 1) + 1 || length : length;
-      const bytes = buffer.toString('latin1', 0, end);
+      const bytes = buffer.toString('latin1', 0, length);
       const masked = redactBytes(bytes);
-      if (masked !== bytes) writeAt(descriptor, Buffer.from(masked, 'latin1'), at);
+      const end = at + length < size ? endOfPart(bytes, masked) : length;
+      if (masked !== bytes) writeAt(descriptor, Buffer.from(masked.slice(0, end), 'latin1'), at);
       at += end;
     }
   } finally {
     fs.closeSync(descriptor);
   }
+}
+
+/** Where the next part begins: after a line, or else where no secret can have been cut in two. */
+function endOfPart(bytes: string, masked: string): number {
+  let end = bytes.lastIndexOf('\n') + 1 || bytes.length - MOST_SECRET;
+  while (end > 1 && bytes[end - 1] !== masked[end - 1]) end -= 1;
+  return end;
 }
 
 /** Null when the command has removed it. */

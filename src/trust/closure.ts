@@ -133,8 +133,15 @@ function patternsOf(text: string): string[] {
   return text
     .replace(/^\uFEFF/, '')
     .split('\n')
-    .map((line) => line.replace(/\r$/, '').replace(/(?<!\\) +$/, ''))
+    .map((line) => withoutSpaces(line.replace(/\r$/, '')))
     .filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/** Spaces at the end, but for one that a backslash stands before. */
+function withoutSpaces(line: string): string {
+  let end = line.length;
+  while (end > 0 && line[end - 1] === ' ') end -= 1;
+  return line.slice(0, line[end - 1] === '\\' ? end + 1 : end);
 }
 
 /** A digest of what a step's inputs hold; null when it names none. */
@@ -153,11 +160,11 @@ export function digestOfInputs({ inputs, files }: Pick<Closure, 'inputs' | 'file
 /** Whether what a branch brings of a step's inputs is another by now than what was approved. */
 export async function haveInputsChanged(root: string, patterns: readonly string[], { files }: Content): Promise<boolean> {
   const tree = worktreeTree(root);
-  const { matches } = await matcher(patterns);
+  const { among } = await matcher(patterns);
   const names = new Set(await tree.glob(patterns));
   const now = await tree.carried([...names]);
   for (const name of names) {
     if (now.has(name) && sha256((await tree.read(name)) ?? UNREADABLE) !== files[name]) return true;
   }
-  return Object.keys(files).some((name) => matches(name) && !names.has(name));
+  return among(Object.keys(files)).some((name) => !names.has(name));
 }

@@ -45,8 +45,8 @@ async function commitTree(cwd: string, commit: string): Promise<Tree> {
     },
     carried: async (names) => new Set(names),
     async glob(patterns) {
-      const { matches, reach } = await matcher(patterns);
-      return [...[...files.keys()].filter(matches), ...[...submodules.keys()].filter(reach)].sort();
+      const { among, reach } = await matcher(patterns);
+      return [...among([...files.keys()]), ...[...submodules.keys()].filter(reach)].sort();
     },
   };
 }

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import vm from 'node:vm';
 import { standing } from '../files/inside.ts';
 import { gitOutput } from '../git/git.ts';
 import { realPathIfThere } from '../ledger/document.ts';
@@ -49,9 +50,9 @@ export function worktreeTree(root: string): Tree {
       const others = await submodules();
       // Most are plain names, for which nothing has to be searched.
       if (others.size === 0 && patterns.every((pattern) => standing(root, pattern) === 'file')) return [...new Set(patterns)].sort();
-      const { matches, bases, reach } = await matcher(patterns);
+      const { among, bases, reach } = await matcher(patterns);
       const found = bases.filter((base) => standing(root, base) !== 'nothing' || base === '').flatMap((base) => filesAt(root, base));
-      return [...new Set([...found.filter(matches), ...[...others.keys()].filter(reach)])].sort();
+      return [...new Set([...among(found), ...[...others.keys()].filter(reach)])].sort();
     },
   };
   return tree;
@@ -76,13 +77,21 @@ async function submodulesOf(root: string): Promise<ReadonlyMap<string, string>> 
 
 /** What globs mean. */
 interface Matcher {
-  /** Whether a path is meant, also as one below a folder that is named. */
-  matches(name: string): boolean;
+  /** Those of these paths that are meant, also as below a folder that is named. @throws {Failure} when that cannot be told in time */
+  among(names: readonly string[]): string[];
   /** Where these lie. */
   bases: string[];
   /** Whether anything in a folder could be meant. */
   reach(folder: string): boolean;
 }
+
+/** More files than anybody means. */
+const MOST_FILES = 100_000;
+/** Links between folders can make more paths of a few folders than there are atoms. */
+const MOST_LINKS = 8;
+const FILES_FOR_ONE_BELOW_A_LINK = 10;
+/** Milliseconds that expressions may take, which take less than one for what people write. */
+const MATCHING_MS = 5_000;
 
 export async function matcher(patterns: readonly string[]): Promise<Matcher> {
   const { default: picomatch } = await import('picomatch');
@@ -92,16 +101,29 @@ export async function matcher(patterns: readonly string[]): Promise<Matcher> {
   const names = plain.flatMap((name) => [name, `${name}/`]);
   const all = plain.map((pattern) => (picomatch.scan(pattern).isGlob ? picomatch.scan(pattern).base : pattern));
   const bases = [...new Set(all)].filter((base) => base !== '..' && !base.startsWith('../')).map((base) => (base === '.' ? '' : base));
+  const isMeant = (name: string) =>
+    names.some((known) => name === known || (known.endsWith('/') && name.startsWith(known))) || wanted(name);
   return {
-    matches: (name) => wanted(name) || names.some((known) => name === known || (known.endsWith('/') && name.startsWith(known))),
+    among: (all) => inTime(() => all.filter(isMeant)),
     bases,
     reach: (folder) => bases.some((base) => base === '' || `${base}/`.startsWith(`${folder}/`) || folder.startsWith(`${base}/`)),
   };
 }
 
+/** An expression of a branch's can be one that comes to no end: only V8 can end it. */
+function inTime(match: () => string[]): string[] {
+  try {
+    return vm.runInNewContext('match()', { match }, { timeout: MATCHING_MS });
+  } catch (error) {
+    // It is an error of the other context, so no `Error` here.
+    if ((error as { code?: unknown }).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+    throw new Failure('The globs under `inputs` take longer to match than anybody waits. Write simpler ones.', 2);
+  }
+}
+
 function filesAt(root: string, base: string): string[] {
   const isFolder = base === '' || standing(root, base) === 'folder' || leadsToFolder(root, base);
-  return isFolder ? filesBelow(root, base, base === '') : [base];
+  return isFolder ? filesBelow(root, base, base === '', { left: MOST_FILES }) : [base];
 }
 
 /**
@@ -110,16 +132,26 @@ function filesAt(root: string, base: string): string[] {
  * @param everywhere the search began at the worktree's root: what is installed in `node_modules` is not looked through
  * @throws {Failure} for a name that is not UTF-8: it could not be told from another
  */
-function filesBelow(root: string, folder: string, everywhere: boolean, seen: readonly string[] = []): string[] {
+function filesBelow(root: string, folder: string, everywhere: boolean, budget: { left: number }, above: readonly Above[] = []): string[] {
   const here = path.join(root, folder);
   const real = fs.realpathSync(here);
-  if (seen.includes(real)) return [];
+  if (above.some((one) => one.real === real)) return [];
+  const links = above.filter(({ isLink }) => isLink).length;
   return fs.readdirSync(here, { withFileTypes: true, encoding: 'buffer' }).flatMap((entry) => {
+    budget.left -= links > 0 ? FILES_FOR_ONE_BELOW_A_LINK : 1;
+    if (budget.left < 0 || links > MOST_LINKS)
+      throw new Failure(`\`inputs\` reach more files, or go through more links, than anybody looks at: the last is below ${folder}.`, 2);
     const name = path.posix.join(folder, nameOf(entry.name, folder));
     if (path.basename(name) === '.git' || (everywhere && path.basename(name) === 'node_modules')) return [];
-    const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && leadsToFolder(root, name));
-    return isFolder ? filesBelow(root, name, everywhere, [...seen, real]) : [name];
+    const isLink = entry.isSymbolicLink() && leadsToFolder(root, name);
+    return entry.isDirectory() || isLink ? filesBelow(root, name, everywhere, budget, [...above, { real, isLink }]) : [name];
   });
+}
+
+/** A folder on the way, and whether what was entered from it is a link. */
+interface Above {
+  real: string;
+  isLink: boolean;
 }
 
 function nameOf(bytes: Buffer, folder: string): string {

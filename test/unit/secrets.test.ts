@@ -160,6 +160,20 @@ describe('a log', () => {
     expect(fs.readFileSync(log, 'latin1')).toBe(bytes.toString('latin1').replaceAll(secret, '*'.repeat(secret.length)));
   });
 
+  test('loses one that stands where its parts meet, in a line without an end', () => {
+    learnSecret('a-secret-where-parts-meet');
+    const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-log-')), 'log');
+    onTestFinished(() => fs.rmSync(path.dirname(file), { recursive: true }));
+    for (let cut = 0; cut <= 26; cut += 2) {
+      for (const base of [2 ** 20, 2 ** 20 - 2 ** 16]) {
+        const before = 'x'.repeat(base - cut);
+        fs.writeFileSync(file, `${before}a-secret-where-parts-meet${'y'.repeat(2 ** 17)}`);
+        maskLog(file);
+        expect(fs.readFileSync(file, 'utf8').replace(/^x+|y+$/g, ''), `${base} ${cut}`).toBe('*'.repeat(25));
+      }
+    }
+  });
+
   test('is still the file that what was left running appends to, and none where it was removed', () => {
     learn({ LOG_TOKEN: 'left-running-token' });
     const log = file();

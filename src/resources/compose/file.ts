@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Document, LineCounter, Node } from 'yaml';
-import { readIfThere } from '../../ledger/document.ts';
+import { readPlainIfThere } from '../../ledger/document.ts';
 import { errorMessage, Failure } from '../../outcome.ts';
 import { NAMES, OVERRIDES } from './names.ts';
 import { interpolate, type PortEntry } from './ports.ts';
@@ -52,7 +52,7 @@ export function findComposeFiles(worktree: string, named: readonly string[] | nu
 /** Reads one file. @throws {Failure} when it is no compose file */
 export async function readComposeFile(file: string, name: string): Promise<ComposeFile> {
   const { parseDocument, LineCounter } = await import('yaml');
-  const text = readIfThere(file);
+  const text = readPlainIfThere(file);
   if (text === null) throw new Failure(`There is no ${name}, which a compose file of this worktree names.`);
   const lines = new LineCounter();
   // Errors only: Compose's own tags would be warned of on the terminal.
