@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { standing } from '../../files/inside.ts';
 import { readIfThere } from '../../ledger/document.ts';
 import { rootsOfBare } from './bare.ts';
 import { callsLauncher } from './entry.ts';
@@ -54,7 +55,8 @@ export const husky: HookManager = {
       const hasRunner = fs.existsSync(path.join(root, folder, '_/h'));
       // Where nobody has trusted the branch, it is a person's to do.
       const giveRunner = `cp -R ${path.join(place.main, folder, '_')} ${path.join(root, folder)}/`;
-      if (!callsLauncher(readIfThere(path.join(root, folder, 'post-checkout')) ?? ''))
+      const isFile = standing(root, path.join(folder, 'post-checkout')) === 'file';
+      if (!isFile || !callsLauncher(readIfThere(path.join(root, folder, 'post-checkout')) ?? ''))
         found.push({
           text: `A worktree that is added from ${root} is not set up: its branch has no hook of coppice in ${folder}.`,
           mend: `git -C ${root} checkout ${branchOf(place)} -- ${folder}/post-checkout${hasRunner ? '' : ` && ${giveRunner}`}`,
