@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { CONFIG } from '../fixtures/fault-shop.ts';
 import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { heldClaims, journalLines, records } from '../fixtures/ledger.ts';
-import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, isAlive, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 async function shop(world: World): Promise<string> {
   const main = await world.repository(
@@ -95,14 +95,6 @@ steps:
   hang: echo $$ >> pids.log; sleep 1000 & echo $! >> pids.log; sh -c 'echo $$ >> pids.log; exec sleep 1000'
   after: touch after.log
 `;
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) Z/.test(read('/proc', String(pid), 'stat'));
-  } catch {
-    return false;
-  }
-}
 
 async function hangingShop(world: World) {
   const main = await world.repository('shop', { 'worktree.config.yaml': HANGING, '.gitignore': '.env\n*.log\n' });

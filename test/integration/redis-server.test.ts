@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { answers, startRedis } from '../fixtures/servers/redis.ts';
-import { CLI, makeWorld, read, until, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, isAlive, makeWorld, read, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { REDIS_URL: { type: redis, isolate: server } }\n';
 // Nothing has to run there: the worktrees' servers are their own.
@@ -31,14 +31,6 @@ function processes(world: World): { pid: number; port: number }[] {
     .readdirSync(world.state, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('/process'))
     .map((name) => JSON.parse(read(world.state, name)));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) Z/.test(read('/proc', String(pid), 'stat'));
-  } catch {
-    return false;
-  }
 }
 
 function portOf(world: World, name: string): number {
