@@ -171,9 +171,7 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
   keepForTeardown();
   if (ok && options.background && !signal.aborted) {
     const there = journal.record.url === null ? 'files are there' : `files and ports are there  ${journal.record.url}`;
-    report.text(
-      `${there}; the rest goes on in the background: \`git coppice up${worktree.branch === null ? '' : ` ${worktree.branch}`}\` waits for it`,
-    );
+    report.text(`${there}; the rest goes on in the background: \`${upFromAnywhere(worktree)}\` waits for it`);
     return { state: 'background', goOn: 'all', failed: [] };
   }
   const missing = plan.steps.filter(
@@ -194,6 +192,11 @@ async function wholeSetUp(session: Session): Promise<SessionEnd> {
     goOn: ok && left && step === undefined && !signal.aborted ? 'background' : null,
     failed,
   };
+}
+
+/** The command that goes on with a worktree's set-up, from elsewhere too where its branch names it. */
+export function upFromAnywhere({ branch }: Pick<Worktree, 'branch'>): string {
+  return branch === null ? 'git coppice up' : `git coppice up ${branch}`;
 }
 
 /** What a plan's lines begin with. */

@@ -37,7 +37,8 @@ export async function environmentOf(argument: string | undefined, verb: string):
     const head = await git(place.repository.main, ['symbolic-ref', '--quiet', '--short', 'HEAD']);
     const main = { path: place.repository.main, branch: head.code === 0 ? head.stdout.replace(/\n$/, '') : null, adminDir: null, id: null };
     const whole = await approvedOf({ place, worktree: main });
-    const config = { ...whole.config, resources: knownInMain(whole.config, place.repository.main) };
+    const env = readMainEnv(whole.config, place.repository.main);
+    const config = { ...whole.config, resources: knownInMain(whole.config, env) };
     const closure = { ...whole, config };
     const ports = Object.fromEntries(
       Object.entries(config.resources).flatMap(([name, spec]) => (spec.type === 'port' ? [[name, spec.base]] : [])),
@@ -46,10 +47,7 @@ export async function environmentOf(argument: string | undefined, verb: string):
     const { main: mainPath, commonDir, bare } = place.repository;
     const facts = factsOf({ project: projectName(config, mainPath, commonDir, bare), slug: 'main', slot }, place, main);
     const plan = await planOf(closure, place, main, { slug: 'main', slot }, null);
-    return {
-      variables: variablesNow({ ...plan, resources: plan.resources.map((it) => asInMain(it, readMainEnv(config, mainPath))) }),
-      facts,
-    };
+    return { variables: variablesNow({ ...plan, resources: plan.resources.map((planned) => asInMain(planned, env)) }), facts };
   }
   const target = await findTarget(argument, verb);
   const record = recordOf(target.place.repository.commonDir, target.worktree);
@@ -67,8 +65,7 @@ export async function environmentOf(argument: string | undefined, verb: string):
 }
 
 /** The main worktree's own things are as they are: a database that its env files do not name is no reason to know no port. */
-function knownInMain(config: Config, main: string): Config['resources'] {
-  const env = readMainEnv(config, main);
+function knownInMain(config: Config, env: Record<string, string>): Config['resources'] {
   return Object.fromEntries(
     Object.entries(config.resources).filter(
       ([name, spec]) =>

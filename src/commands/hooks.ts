@@ -17,6 +17,12 @@ export function giveHooks({ repository }: Place, worktree: string, { hooksPath }
   giveHuskyRunner(roots, worktree, folder);
 }
 
+/** Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently. */
+export async function giveHooksToTrusted(place: Place, settings: Settings): Promise<void> {
+  if (huskyFolderOf(settings.hooksPath) === null) return;
+  for (const { path: root } of await trustedWorktrees(place)) giveHooks(place, root, settings);
+}
+
 /** The worktrees that were set up, or would be without a question. */
 export async function trustedWorktrees(place: Place): Promise<Worktree[]> {
   const found: Worktree[] = [];

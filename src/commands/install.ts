@@ -17,7 +17,7 @@ import { type Closure, readClosure } from '../trust/closure.ts';
 import { approvalsOf, approve } from '../trust/judge.ts';
 import { readSettings, type Settings } from '../trust/settings.ts';
 import { forgetRepository } from '../vanished.ts';
-import { giveHooks, trustedWorktrees } from './hooks.ts';
+import { giveHooksToTrusted } from './hooks.ts';
 
 /** `coppice install`: the hook, the launcher and the alias. Changes nothing when nothing changed, and nothing outside git. */
 export async function install(options: { uninstall?: boolean; agents?: string | true }, cwd = process.cwd()): Promise<number> {
@@ -46,8 +46,7 @@ export async function install(options: { uninstall?: boolean; agents?: string | 
   const code = await put(place, hookPlace, report);
   const settings = await readSettings(place);
   await approveFirst(place, settings, report);
-  // Git finds a relative hooksPath from the invoking worktree: one without husky's runner calls no hook, silently.
-  for (const linked of await trustedWorktrees(place)) giveHooks(place, linked.path, settings);
+  await giveHooksToTrusted(place, settings);
   if (options.agents === undefined || code !== 0) return code;
   const { addAgentFiles } = await import('../agents/install.ts');
   return (await addAgentFiles(cloneOf(place), named(options.agents), report)) ? 0 : 1;

@@ -7,7 +7,7 @@ import { planOf } from '../plan/gather.ts';
 import { type Plan, resolvedNow } from '../plan/plan.ts';
 import { holdBack } from '../report/quiet.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
-import { goOn as goOnWith, namesOf, type SetUpResult, setUp } from '../set-up.ts';
+import { goOn as goOnWith, namesOf, type SetUpResult, setUp, upFromAnywhere } from '../set-up.ts';
 import { listeningPorts, portsAt, proposeSlot, proposeSlug } from '../slot.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
 import { type Judged, judge } from '../trust/judge.ts';
@@ -77,14 +77,14 @@ function exitCode({ state, joined, failed, url }: SetUpResult, worktree: Pick<Wo
     return 1;
   }
   if (state === 'interrupted') {
-    report.text(`interrupted; \`git coppice up${worktree.branch === null ? '' : ` ${worktree.branch}`}\` goes on from here`);
+    report.text(`interrupted; \`${upFromAnywhere(worktree)}\` goes on from here`);
     return 1;
   }
   const [step] = failed;
   report.text(`set-up failed${step === undefined ? '' : ` at \`${step}\``}; the worktree is there: ${worktree.path}`);
   if (step !== undefined) report.text(`its whole output: \`git coppice logs ${step}\``);
   report.text(
-    `when it is mended, \`git coppice up\` there goes on from here${worktree.branch === null ? '' : `; from elsewhere: \`git coppice up ${worktree.branch}\``}`,
+    `when it is mended, \`git coppice up\` there goes on from here${worktree.branch === null ? '' : `; from elsewhere: \`${upFromAnywhere(worktree)}\``}`,
   );
   return 1;
 }

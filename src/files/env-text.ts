@@ -28,7 +28,7 @@ const isEmptyLines = (blank: string) => blank.split('\n').length > 100;
  * @throws {Failure} when hundreds of lines in a row are empty
  */
 export function assignments(text: string): Assignment[] {
-  if (text.match(EMPTY_LINES)?.some(isEmptyLines)) throw new Failure('it has hundreds of empty lines in a row; take them out');
+  if (text.match(EMPTY_LINES)?.some(isEmptyLines)) throw new Failure('the env file has hundreds of empty lines in a row: take them out');
   const { normal, toOriginal } = withPlainLineEnds(text);
   return [...normal.matchAll(ASSIGNMENT)].map((match) => {
     const { before = '', name = '', value = '' } = match.groups ?? {};

@@ -17,25 +17,21 @@ export function maskLog(file: string): void {
   try {
     const { size } = fs.fstatSync(descriptor);
     const buffer = Buffer.alloc(Math.min(size, PART_BYTES));
+    // What stands on either side of a part: where a secret is cut in two, both parts know the whole of it.
+    let before = '';
     for (let at = 0; at < size; ) {
       const length = fs.readSync(descriptor, buffer, 0, Math.min(buffer.length, size - at), at);
       if (length === 0) return;
       const bytes = buffer.toString('latin1', 0, length);
-      const masked = redactBytes(bytes);
-      const end = at + length < size ? endOfPart(bytes, masked) : length;
-      if (masked !== bytes) writeAt(descriptor, Buffer.from(masked.slice(0, end), 'latin1'), at);
+      const end = at + length < size && length > MOST_SECRET ? length - MOST_SECRET : length;
+      const masked = redactBytes(before + bytes).slice(before.length, before.length + end);
+      if (masked !== bytes.slice(0, end)) writeAt(descriptor, Buffer.from(masked, 'latin1'), at);
+      before = (before + bytes.slice(0, end)).slice(-MOST_SECRET);
       at += end;
     }
   } finally {
     fs.closeSync(descriptor);
   }
-}
-
-/** Where the next part begins: after a line, or else where no secret can have been cut in two. */
-function endOfPart(bytes: string, masked: string): number {
-  let end = bytes.lastIndexOf('\n') + 1 || bytes.length - MOST_SECRET;
-  while (end > 1 && bytes[end - 1] !== masked[end - 1]) end -= 1;
-  return end;
 }
 
 /** Null when the command has removed it. */

@@ -91,8 +91,9 @@ const MOST_FILES = 100_000;
 const MOST_LINKS = 8;
 const FILES_FOR_ONE_BELOW_A_LINK = 10;
 /** Milliseconds that expressions may take, which take less than one for what people write. */
-const MATCHING_MS = 5_000;
+const MATCHING_MS = 5000;
 
+/** Reads the globs of a step's `inputs`. */
 export async function matcher(patterns: readonly string[]): Promise<Matcher> {
   const { default: picomatch } = await import('picomatch');
   const plain = patterns.map((pattern) => path.posix.normalize(pattern).replace(/\/$/, ''));
@@ -104,7 +105,7 @@ export async function matcher(patterns: readonly string[]): Promise<Matcher> {
   const isMeant = (name: string) =>
     names.some((known) => name === known || (known.endsWith('/') && name.startsWith(known))) || wanted(name);
   return {
-    among: (all) => inTime(() => all.filter(isMeant)),
+    among: (paths) => inTime(() => paths.filter(isMeant)),
     bases,
     reach: (folder) => bases.some((base) => base === '' || `${base}/`.startsWith(`${folder}/`) || folder.startsWith(`${base}/`)),
   };

@@ -104,4 +104,7 @@ test('a compose file that never ends', { timeout: SOON }, async () => {
     const added = await yard.add(name);
     expect([name, added.code, added.said]).toEqual([name, 1, expect.stringContaining('is not a plain file')]);
   }
+  await branch(yard, 'large', (root) => writeFiles(root, { 'docker-compose.yml': `# ${'x'.repeat(2 ** 20)}\n` }));
+  const large = await yard.add('large');
+  expect([large.code, large.said]).toEqual([1, expect.stringContaining('bytes long; at most 1048576 are read')]);
 });

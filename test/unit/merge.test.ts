@@ -2,7 +2,7 @@ import { parse } from 'dotenv';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { carryOver } from '../../src/files/carry-over.ts';
-import { assignments } from '../../src/files/env-text.ts';
+import { assignments, readEnvText } from '../../src/files/env-text.ts';
 import { type MergeInput, type MergeResult, mergeEnv, withoutBlock } from '../../src/files/merge.ts';
 import { Failure } from '../../src/outcome.ts';
 import type { CarryRule } from '../../src/resources/resource.ts';
@@ -465,4 +465,10 @@ describe('carry-over', () => {
       { numRuns: 10_000 },
     );
   });
+});
+
+test('an env file with more empty lines than anybody leaves is refused at once, and read', () => {
+  const text = `A=1${'\n'.repeat(150_000)}B=2\n`;
+  expect(() => assignments(text)).toThrow('hundreds of empty lines in a row');
+  expect({ ...readEnvText(text) }).toEqual({ A: '1', B: '2' });
 });

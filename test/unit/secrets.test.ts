@@ -174,6 +174,15 @@ describe('a log', () => {
     }
   });
 
+  test('loses one that stands there again and again, with nothing between', () => {
+    learnSecret('again-and-again-and-again');
+    const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-log-')), 'log');
+    onTestFinished(() => fs.rmSync(path.dirname(file), { recursive: true }));
+    fs.writeFileSync(file, 'again-and-again-and-again'.repeat(100_000));
+    maskLog(file);
+    expect(/^\*{2500000}$/.test(fs.readFileSync(file, 'utf8'))).toBe(true);
+  });
+
   test('is still the file that what was left running appends to, and none where it was removed', () => {
     learn({ LOG_TOKEN: 'left-running-token' });
     const log = file();
