@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { listFolder, readIfThere, statIfThere } from '../ledger/document.ts';
 import { Failure } from '../outcome.ts';
-import { git, gitOutput } from './git.ts';
+import { readConfig, writeConfig } from './config.ts';
+import { git } from './git.ts';
 import { readWorktreeId } from './identity.ts';
 
 /** A worktree as git lists it. */
@@ -180,19 +181,19 @@ function adminDirs(commonDir: string): Map<string, string> {
 
 /** A submodule names its working tree in core.worktree; a separate git directory does not name it at all. */
 async function mainElsewhere(commonDir: string): Promise<string | null> {
-  const chosen = await git(commonDir, ['config', '--get', 'coppice.main']);
-  if (chosen.code === 0) return chosen.stdout.replace(/\n$/, '');
+  const chosen = await readConfig(commonDir, 'coppice.main');
+  if (chosen !== null) return chosen;
   const worktree = await git(commonDir, ['config', '--get', 'core.worktree']);
   return worktree.code === 0 ? path.resolve(commonDir, worktree.stdout.replace(/\n$/, '')) : null;
 }
 
 /** In a bare repository the worktree on the default branch at first use plays the main worktree's part, from then on. */
 async function mainOfBare(commonDir: string, linked: Worktree[]): Promise<string | null> {
-  const chosen = (await git(commonDir, ['config', '--get', 'coppice.main'])).stdout.replace(/\n$/, '');
+  const chosen = await readConfig(commonDir, 'coppice.main');
   if (chosen && linked.some((worktree) => worktree.path === chosen)) return chosen;
   const head = await git(commonDir, ['symbolic-ref', '--short', 'HEAD']);
   const main = linked.find((worktree) => worktree.branch !== null && worktree.branch === head.stdout.replace(/\n$/, ''));
   if (!main) return null;
-  await gitOutput(commonDir, ['config', 'coppice.main', main.path]);
+  await writeConfig(commonDir, ['coppice.main', main.path]);
   return main.path;
 }

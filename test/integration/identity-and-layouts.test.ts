@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { openRepository } from '../../src/git/worktrees.ts';
 import { heldPorts, records } from '../fixtures/ledger.ts';
 import { makeWorld, read, writeFiles } from '../fixtures/world.ts';
 
@@ -169,6 +170,19 @@ describe('a bare layout', () => {
       expect(done.code, `${words.join(' ')}: ${done.stderr}${done.stdout}`).toBe(0);
     }
   });
+});
+
+test('several programs at once choose the worktree that plays the main part in a bare repository', async () => {
+  const world = makeWorld();
+  const origin = await world.repository('origin', FILES);
+  const bare = path.join(world.root, 'bare.git');
+  await world.git(world.root, 'clone', '-q', '--bare', origin, bare);
+  await world.git(bare, 'worktree', 'add', '-q', '../trunk', 'main');
+  for (let round = 0; round < 5; round += 1) {
+    const found = await Promise.all(Array.from({ length: 8 }, () => openRepository(bare)));
+    expect(found.map(({ main }) => main)).toEqual(found.map(() => path.join(world.root, 'trunk')));
+    await world.git(bare, 'config', '--unset', 'coppice.main');
+  }
 });
 
 describe('submodules', () => {

@@ -1,5 +1,5 @@
 import { Failure } from '../../outcome.ts';
-import { readConfig, writeConfig } from './config.ts';
+import { readConfig, writeConfig } from '../config.ts';
 
 /** Works in every worktree, wherever the repository is moved to; `exec`, so that a signal to it reaches what it runs. */
 const ALIAS = '!exec "$(git rev-parse --git-common-dir)/coppice/launch" git';

@@ -1,4 +1,4 @@
-import { readConfig, writeConfig } from './config.ts';
+import { readConfig, writeConfig } from '../config.ts';
 import { LAUNCHER_HERE } from './entry.ts';
 
 const COMMAND = 'hook.coppice.command';

@@ -1,5 +1,5 @@
-import { Failure } from '../../outcome.ts';
-import { git } from '../git.ts';
+import { Failure } from '../outcome.ts';
+import { git } from './git.ts';
 
 /** git holds a lock on its config while it writes: of many at once some fail, and try again. */
 const TRIES = 20;
