@@ -1,16 +1,31 @@
-// Runs the whole suite again and again, and says how often it was not green: `npm run flakes -- 20`.
+// Runs the whole suite again and again, each time in another order, and says how often it was not green: `npm run flakes -- 20`.
 import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 
 const count = Number(process.argv[2] ?? 20);
-const failures = [];
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-flakes-'));
+const outputFile = path.join(folder, 'run.json');
+let notGreen = 0;
 for (let run = 1; run <= count; run += 1) {
-  const { status, stdout } = spawnSync('npx', ['vitest', 'run', '--reporter=json'], { encoding: 'utf8', maxBuffer: 2 ** 30 });
-  const { testResults = [] } = status === 0 ? {} : JSON.parse(stdout.slice(stdout.indexOf('{')));
-  const names = testResults.flatMap(({ assertionResults }) =>
-    assertionResults.filter((test) => test.status === 'failed').map((test) => test.fullName),
-  );
-  if (status !== 0) failures.push(run);
-  console.log(`run ${run}: ${status === 0 ? 'green' : names.join('; ') || 'not green'}`);
+  const seed = Date.now();
+  const args = ['vitest', 'run', '--reporter=json', `--outputFile=${outputFile}`, `--sequence.seed=${seed}`];
+  const { status } = spawnSync('npx', args, { stdio: 'ignore' });
+  if (status !== 0) notGreen += 1;
+  console.log(`run ${run}, seed ${seed}, ${Math.round((Date.now() - seed) / 60_000)} minutes: ${status === 0 ? 'green' : 'not green'}`);
+  for (const { assertionResults, message } of status === 0 ? [] : readResults()) {
+    if (message) console.log(message);
+    for (const { fullName, failureMessages } of assertionResults) {
+      if (failureMessages.length > 0) console.log([fullName, ...failureMessages].join('\n'));
+    }
+  }
+  fs.rmSync(outputFile, { force: true });
 }
-console.log(`${failures.length} of ${count} runs were not green`);
-process.exitCode = failures.length > 0 ? 1 : 0;
+fs.rmdirSync(folder);
+console.log(`${notGreen} of ${count} runs were not green`);
+process.exitCode = notGreen > 0 ? 1 : 0;
+
+function readResults() {
+  return fs.existsSync(outputFile) ? JSON.parse(fs.readFileSync(outputFile, 'utf8')).testResults : [];
+}
