@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { heldPorts, records } from '../fixtures/ledger.ts';
 import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
@@ -15,6 +15,7 @@ async function shop(world: World, config = CONFIG, name = 'shop'): Promise<strin
 /** Starts `coppice watch`, and waits until it watches. */
 async function watching(world: World, cwd: string, ...args: string[]) {
   const watch = start(world, cwd, process.execPath, [CLI, 'watch', ...args]);
+  onTestFailed(() => console.error(watch.output()));
   onTestFinished(async () => {
     watch.child.kill('SIGKILL');
     await watch.ended;
