@@ -10,7 +10,7 @@ import { startPostgres } from '../fixtures/servers/postgres.ts';
 import { startRedis } from '../fixtures/servers/redis.ts';
 import { makeWorld, until, type World } from '../fixtures/world.ts';
 
-const OPERATIONS = Number(process.env.COPPICE_MODEL_OPERATIONS ?? 500);
+const OPERATIONS = Number(process.env.COPPICE_MODEL_OPERATIONS ?? 2000);
 const SEED = Number(process.env.COPPICE_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** As long as one operation may take on a busy machine, in milliseconds. */
 const EACH = 2000;
