@@ -6,8 +6,8 @@ export default defineConfig({
   test: {
     include: ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts'],
     globalSetup: ['test/fixtures/programs.ts', 'test/fixtures/runner.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 180_000,
     // Order is no part of what a test claims.
     sequence: { shuffle: true },
     maxWorkers: 3,

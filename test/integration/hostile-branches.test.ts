@@ -99,7 +99,7 @@ teardown:
 `;
 
 test(`${BRANCHES.length} hostile branches reach servers, files, steps and reports as they are, do nothing, and give everything back`, {
-  timeout: 600_000,
+  timeout: 1_200_000,
 }, async () => {
   expect(BRANCHES.length).toBeGreaterThanOrEqual(60);
   const world = makeWorld();
@@ -192,7 +192,7 @@ test(`${BRANCHES.length} hostile branches reach servers, files, steps and report
 const RAW_CONFIG = 'resources: { PORT: 27000 }\nenv: { BRANCH: "{{branch}}" }\nfiles: { .env: merge, own.env: env }\n';
 
 test('a branch in an env file is read as it is by dotenv and by the shell, or the set-up says that it cannot be written', {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const world = makeWorld();
   const main = await world.repository(

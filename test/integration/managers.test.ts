@@ -50,7 +50,7 @@ async function reinstall(world: World, kind: Kind, main: string): Promise<void> 
   expect((await world.run(main, 'git', ['lfs', 'install', '--local'])).code).toBe(2);
 }
 
-describe.concurrent.each(KINDS)('$name', { timeout: 240_000 }, (kind) => {
+describe.concurrent.each(KINDS)('$name', (kind) => {
   test('install twice, then --uninstall: every byte is as before', async ({ onTestFinished }) => {
     const world = makeWorld(onTestFinished);
     const main = await repositoryOf(world, kind, FILES);

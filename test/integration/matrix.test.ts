@@ -24,7 +24,7 @@ const cells: Cell[] = [];
 
 const rows = KINDS.flatMap((kind) => (['before', 'since'] as const).map((when) => ({ name: kind.name, kind, when, git: gits[when] })));
 
-test.concurrent.for(rows)('$name, git $git.version', { timeout: 240_000 }, async ({ kind, git, when }, { onTestFinished }) => {
+test.concurrent.for(rows)('$name, git $git.version', async ({ kind, git, when }, { onTestFinished }) => {
   const world = makeWorld(onTestFinished);
   world.env.PATH = `${git.bin}:${world.env.PATH}`;
   const main = await repositoryOf(world, kind, FILES);

@@ -325,7 +325,7 @@ test('a server that goes silent: up and down say so, and Ctrl-C ends them at onc
   env(server.port);
   await down(world, worktree);
   expect(await added('silent__')).toEqual([]);
-}, 120_000);
+});
 
 test('what a server refuses is said in its own words: read-only, a template, a prepared transaction; settings of the role end nothing', async () => {
   const world = makeWorld();

@@ -343,7 +343,7 @@ test('200 databases that look like ours are left alone', async () => {
   await giveBack(world, main);
   for (const name of decoys) await boss.query(`drop database "${name}"`);
   await boss.end();
-}, 240_000);
+});
 
 test('a name that is taken, by anyone, gets a hash; names that are hostile, or too long for the server, are only names', async () => {
   const world = makeWorld();
@@ -569,7 +569,7 @@ test('a second run killed after any entry of the journal, and after every third 
       expect(await added()).toEqual([]);
     },
   );
-}, 300_000);
+});
 
 test('a server that dies in the middle of a copy: the set-up fails with a sentence, and up makes it right', async () => {
   const world = makeWorld();

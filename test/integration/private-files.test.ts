@@ -14,7 +14,7 @@ beforeAll(async () => {
   [postgres, mysql] = await Promise.all([startPostgres(), startMariaDb()]);
   await postgres.sql('postgres', 'create database shop');
   await mysql.sql('CREATE DATABASE stock');
-}, 120_000);
+});
 afterAll(() => mysql?.stop());
 
 const CONFIG = `resources:
@@ -120,7 +120,7 @@ describe.each(['000', '077'])('under umask %s', (umask) => {
     });
     expect(open).toEqual([]);
     expect(made.filter(([, , file = '']) => file.endsWith('.tmp')).length).toBeGreaterThan(5);
-  }, 120_000);
+  });
 });
 
 test('a copy of SQLite’s without an engine is its owner’s alone too', async () => {
@@ -140,4 +140,4 @@ test('a copy of SQLite’s without an engine is its owner’s alone too', async 
   const added = await under(world, '000', main, path.join(bin, 'git'), 'worktree', 'add', '../a', '-b', 'a');
   expect(added.code, added.stderr).toBe(0);
   expect((fs.statSync(path.join(world.root, 'a/a.sqlite3')).mode & 0o777).toString(8)).toBe('600');
-}, 60_000);
+});

@@ -31,7 +31,7 @@ beforeAll(async () => {
   await postgres.sql('postgres', 'create database other owner app');
   const password = ROLES.parts.value.replaceAll('\\', '\\\\').replaceAll("'", "''");
   await mysql.sql(`CREATE USER shop@'%' IDENTIFIED BY '${password}'`, "GRANT ALL ON *.* TO shop@'%'", 'CREATE DATABASE stock');
-}, 120_000);
+});
 afterAll(() => mysql?.stop());
 
 /** The programs that coppice's children may start, each writing down how it was called. */
@@ -212,7 +212,7 @@ teardown:
   await world.coppice(main, 'remove', 'a', '--force');
   await world.coppice(main, 'gc');
   expectNoLeaks(world, main);
-}, 240_000);
+});
 
 test('servers that are down, refuse or cut what they quote do not bring a secret into what is said of them', async () => {
   const world = recorded();
@@ -254,7 +254,7 @@ test('servers that are down, refuse or cut what they quote do not bring a secret
   await world.coppice(main, 'gc');
   await world.coppice(main, 'doctor');
   expectNoLeaks(world, main);
-}, 240_000);
+});
 
 test('seeds, commands and steps that fail with a secret in their last words', async () => {
   const world = recorded();
@@ -283,7 +283,7 @@ steps:
   const logs = filesBelow(path.join(main, '.git/coppice/logs'));
   expect(logs.some((file) => file.endsWith('huge.log') && fs.statSync(file).size > 2 ** 21)).toBe(true);
   expectNoLeaks(world, main);
-}, 240_000);
+});
 
 test('what is wrong with a config is shown without the secrets in it, also where nothing else is known of them', async () => {
   const world = recorded();
@@ -310,7 +310,7 @@ test('what is wrong with a config is shown without the secrets in it, also where
   await world.coppice(main, 'gc', '--forget', `postgres://app:${password}@localhost`);
   await world.coppice(main, 'up', `--nonsense=https://app:${password}@h`);
   expectNoLeaks(world, main);
-}, 240_000);
+});
 
 test('files that cannot be read or written, and a full disk', async () => {
   const world = recorded();
@@ -332,7 +332,7 @@ test('files that cannot be read or written, and a full disk', async () => {
   fs.mkdirSync(path.join(main, '.env'));
   for (const args of [['up'], ['logs', 'shout'], ['status'], ['env']]) await world.coppice(path.join(world.root, 'a'), ...args);
   expectNoLeaks(world, main);
-}, 240_000);
+});
 
 test('init proposes a config from a repository full of secrets, and shows none', async () => {
   const world = recorded();
@@ -353,7 +353,7 @@ test('init proposes a config from a repository full of secrets, and shows none',
   await world.coppice(main, 'init', '--yes');
   expect(leaked(read(main, 'worktree.config.yaml'), CANARIES)).toEqual([]);
   expectNoLeaks(world, main);
-}, 120_000);
+});
 
 test('a log that is followed while its step runs shows no secret either', async () => {
   const world = recorded();
@@ -380,4 +380,4 @@ files: { .env: copy }
   expect(leaked(following.output(), CANARIES)).toEqual([]);
   expect(following.output()).toContain('***');
   expectNoLeaks(world, main);
-}, 120_000);
+});

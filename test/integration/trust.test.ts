@@ -279,7 +279,7 @@ describe('what was approved runs without a question', () => {
     expect(added.map(({ code, said }) => [code, said.includes('trust')])).toEqual(names.map(() => [0, false]));
     writeFiles(added[0]?.path ?? '', { 'README.md': 'two\n' });
     expect((await yard.world.coppice(added[0]?.path ?? '', 'up')).code).toBe(0);
-  }, 60_000);
+  });
 
   test('with other comments, another order of options, and long forms for short ones', async () => {
     const yard = await makeYard();

@@ -68,7 +68,7 @@ describe('a file that is built to hurt is told of at once', () => {
     ['a name of 60 KB', `url: "{{${'a'.repeat(LONG)}}}"`, /:1:6 {2}there is no variable named `a+` here$/],
     ['a name of 60 KB of parts', `url: "{{${'a.'.repeat(LONG / 2)}a}}"`, /:1:6 {2}there is no variable named `a` here$/],
     ['a name that is nothing', "url: \"{{'' ''}}\"", /:1:6 {2}there is no helper named ``$/],
-  ])('%s', { timeout: 20_000 }, async (_name, text, says) => {
+  ])('%s', async (_name, text, says) => {
     expect(told(await load(text))[0]).toMatch(says);
   });
 
@@ -261,7 +261,7 @@ describe('thousands of broken configs come to problems or to a config, never to 
     }
   }
 
-  test('by changes of the text', { timeout: 300_000 }, async () => {
+  test('by changes of the text', async () => {
     const root = folder();
     const piece = fc.oneof(
       fc.constantFrom(
@@ -298,7 +298,7 @@ describe('thousands of broken configs come to problems or to a config, never to 
     );
   });
 
-  test('by other data in place of a part', { timeout: 300_000 }, async () => {
+  test('by other data in place of a part', async () => {
     const root = folder();
     const data = {
       project: 'shop',
