@@ -45,7 +45,7 @@ export function openApprovals(state: StateDir, repository: string): Approvals {
   const refused = whyNot(state, folder);
   const read = (name: string): Approval | null => {
     const file = path.join(folder, name);
-    if (refused !== null || !isOurs(file, 0o077)) return null;
+    if (refused !== null || ownerOf(file, 0o077) !== 'us') return null;
     return readDocument(file, FORMAT) as Approval | null;
   };
   return {
@@ -57,7 +57,7 @@ export function openApprovals(state: StateDir, repository: string): Approvals {
     },
     first() {
       const file = path.join(folder, 'first');
-      if (refused !== null || !isOurs(file, 0o077)) return null;
+      if (refused !== null || ownerOf(file, 0o077) !== 'us') return null;
       return readDocument(file, FIRST_FORMAT) as FirstApproval | null;
     },
     add(approval) {
@@ -73,19 +73,20 @@ export function openApprovals(state: StateDir, repository: string): Approvals {
 
 /** Whoever else can write there could approve in this user's name. */
 function whyNot(state: StateDir, folder: string): string | null {
-  const refused = [state.root, state.repos, path.dirname(folder)].find((above) => !isOurs(above, 0o022, fs.statSync));
-  const wrong = refused ?? (isOurs(folder, 0o077) ? null : folder);
-  if (wrong === null || !fs.existsSync(wrong)) return null;
+  const above = [state.root, state.repos, path.dirname(folder)].map((name) => [name, ownerOf(name, 0o022, fs.statSync)] as const);
+  const [wrong, owner] = [...above, [folder, ownerOf(folder, 0o077)] as const].find(([, owner]) => owner !== 'us') ?? [];
+  // One look at each: another process may make what is not there at any moment.
+  if (owner !== 'others') return null;
   return `what was approved does not count, because ${wrong} is not this user's alone: it should belong to you, with the mode 700`;
 }
 
 /** Whether a file or folder, and no link to one, is this user's, and the others (permission bits) have no right to it. */
-function isOurs(name: string, others: number, look: (name: string) => fs.Stats = fs.lstatSync): boolean {
+function ownerOf(name: string, others: number, look: (name: string) => fs.Stats = fs.lstatSync): 'us' | 'others' | 'nothing there' {
   try {
     const stat = look(name);
-    return !stat.isSymbolicLink() && stat.uid === process.geteuid?.() && (stat.mode & others) === 0;
+    return !stat.isSymbolicLink() && stat.uid === process.geteuid?.() && (stat.mode & others) === 0 ? 'us' : 'others';
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false;
+    if (errorCode(error) === 'ENOENT') return 'nothing there';
     throw error;
   }
 }

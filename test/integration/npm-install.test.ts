@@ -131,7 +131,7 @@ test('20 installs at once in the main worktree: each succeeds, and there is one 
   const main = await world.repository('shop', FILES);
   await world.coppice(main, 'install', '--uninstall');
   const done = await Promise.all(Array.from({ length: 20 }, () => world.coppice(main, 'install')));
-  expect(done.filter(({ code }) => code !== 0).map(({ stderr }) => stderr)).toEqual([]);
+  for (const { code, stderr } of done) expect(code, stderr).toBe(0);
   for (const key of ['alias.coppice', 'hook.coppice.command', 'hook.coppice.event'])
     expect((await world.git(main, 'config', '--get-all', key)).trim().split('\n').length, key).toBe(1);
   expect(fs.readdirSync(path.join(main, '.git/hooks')).filter((name) => name.includes('tmp'))).toEqual([]);
