@@ -73,11 +73,14 @@ export function openApprovals(state: StateDir, repository: string): Approvals {
 
 /** Whoever else can write there could approve in this user's name. */
 function whyNot(state: StateDir, folder: string): string | null {
-  const above = [state.root, state.repos, path.dirname(folder)].map((name) => [name, ownerOf(name, 0o022, fs.statSync)] as const);
-  const [wrong, owner] = [...above, [folder, ownerOf(folder, 0o077)] as const].find(([, owner]) => owner !== 'us') ?? [];
-  // One look at each: another process may make what is not there at any moment.
-  if (owner !== 'others') return null;
-  return `what was approved does not count, because ${wrong} is not this user's alone: it should belong to you, with the mode 700`;
+  for (const name of [state.root, state.repos, path.dirname(folder), folder]) {
+    // One look at each: another process may make what is not there at any moment.
+    const owner = name === folder ? ownerOf(name, 0o077) : ownerOf(name, 0o022, fs.statSync);
+    if (owner === 'nothing there') return null;
+    if (owner === 'others')
+      return `what was approved does not count, because ${name} is not this user's alone: it should belong to you, with the mode 700`;
+  }
+  return null;
 }
 
 /** Whether a file or folder, and no link to one, is this user's, and the others (permission bits) have no right to it. */
