@@ -36,22 +36,28 @@ export async function forget(state: StateDir, folder: string, dryRun: boolean, r
 }
 
 /**
- * Gives up what a worktree, there or gone, has under a name, and cannot be reached any more.
+ * Gives up what a worktree, there or gone, has under a name, and cannot be reached any more. At two servers two worktrees may have
+ * a database of one name: then the worktree's id says which, `NAME of ID`.
  * @returns whether anything is called so
+ * @throws {Failure} when several worktrees have such a thing
  */
-async function forgetThing(state: StateDir, name: string, dryRun: boolean, report: Reporter): Promise<boolean> {
-  let found = false;
-  for (const { id: repository, commonDir } of knownRepositories(state)) {
-    for (const id of recordedWorktrees(state, repository)) {
-      const folder = worktreeFolder(state, repository, id);
-      const record = readJournal(folder);
-      if (record === null || !holds(record, name)) continue;
-      found = true;
-      if (dryRun) report.same(name, `would be forgotten: it is of ${record.path}`);
-      else await forgetIn({ state, commonDir, repository }, id, name, report);
-    }
+async function forgetThing(state: StateDir, words: string, dryRun: boolean, report: Reporter): Promise<boolean> {
+  const found = knownRepositories(state).flatMap(({ id: repository, commonDir }) =>
+    recordedWorktrees(state, repository).flatMap((id) => {
+      const record = readJournal(worktreeFolder(state, repository, id));
+      const name = words.endsWith(` of ${id}`) ? words.slice(0, -` of ${id}`.length) : words;
+      return record !== null && holds(record, name) ? [{ where: { state, commonDir, repository }, record, name }] : [];
+    }),
+  );
+  if (found.length > 1) {
+    const which = found.map(({ record, name }) => `${record.path} (\`gc --forget '${name} of ${record.id}'\`)`);
+    throw new Failure(`${found.length} worktrees have what is called \`${words}\`. Say which: ${which.join(', ')}.`, 2);
   }
-  return found;
+  for (const { where, record, name } of found) {
+    if (dryRun) report.same(name, `would be forgotten: it is of ${record.path}`);
+    else await forgetIn(where, record.id, name, report);
+  }
+  return found.length > 0;
 }
 
 function holds({ left, resources }: WorktreeRecord, name: string): boolean {

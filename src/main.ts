@@ -91,7 +91,7 @@ async function parse(argv: string[]): Promise<number> {
     .option('--force', 'run steps again that succeeded before')
     .option('--quiet', 'say nothing unless something was done or failed; nothing at all in the main worktree')
     .action((worktree, options) => end(up(worktree, options)));
-  verb('down [worktree]', 'run its teardown and give its resources back; files stay, and so does its slot')
+  verb('down [worktree]', 'run its teardown and give its resources back, SQLite files too; other files stay, and so does its slot')
     .option('--force', 'even when the worktree is locked')
     .action((worktree, options) => end(down(worktree, options)));
   verb('remove <worktree>', 'teardown, `git worktree remove`, and everything that it held; refuses what git refuses')

@@ -153,19 +153,24 @@ export function isCalled({ type, made, state }: ResourceRecord, name: string, ty
   return state !== 'destroyed' && [types(type).nameOf?.(made), made.shown].includes(name);
 }
 
-/** Gives up what is called this and is out of reach for good. @throws {Failure} when it is within reach */
+/**
+ * Gives up what is called this and is out of reach for good. What was left at a server that is gone may be called as what was made
+ * instead: then it is the one that is meant.
+ * @throws {Failure} when it is within reach
+ */
 export async function forgetResources(world: DestroyWorld, name: string): Promise<void> {
   const { journal, report, types = resourceType } = world;
   const forget = async (resource: ResourceRecord) =>
     (await types(resource.type).forget?.(resource.made, effectsOf(world))) ??
     'It was not touched: if it is still there, remove it by hand.';
   const lines = new Set<string>();
-  for (const left of journal.record.left.filter((resource) => isCalled(resource, name, types))) {
+  const lost = journal.record.left.filter((resource) => isCalled(resource, name, types));
+  for (const left of lost) {
     lines.add(await forget(left));
     journal.append({ event: 'left', left: journal.record.left.filter((other) => other !== left) });
   }
   for (const [key, resource] of Object.entries(journal.record.resources)) {
-    if (!isCalled(resource, name, types)) continue;
+    if (lost.length > 0 || !isCalled(resource, name, types)) continue;
     lines.add(await forget(resource));
     journal.append({ event: 'resource', name: key, resource: { ...resource, state: 'destroyed' } });
   }

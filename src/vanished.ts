@@ -190,6 +190,7 @@ function hasService(record: WorktreeRecord, types: TypeLookup): boolean {
   );
 }
 
-function held(record: WorktreeRecord): ResourceRecord[] {
+/** What a worktree has, and what was left of it. */
+export function held(record: WorktreeRecord): ResourceRecord[] {
   return [...record.left, ...Object.values(record.resources)].filter(({ state }) => state !== 'destroyed');
 }

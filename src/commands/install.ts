@@ -9,14 +9,15 @@ import { installLauncher, isInstalled, removeLauncher } from '../git/install/lau
 import type { HookPlace } from '../git/install/manager.ts';
 import { describeHooks, distribution, MANAGERS, managerOf } from '../git/install/managers.ts';
 import { findPlace, type Place } from '../git/worktrees.ts';
-import { readRepositoryId, recordedWorktrees } from '../ledger/repositories.ts';
+import { readJournal } from '../ledger/journal.ts';
+import { readRepositoryId, recordedWorktrees, worktreeFolder } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { type Closure, readClosure } from '../trust/closure.ts';
 import { approvalsOf, approve } from '../trust/judge.ts';
 import { readSettings, type Settings } from '../trust/settings.ts';
-import { forgetRepository } from '../vanished.ts';
+import { forgetRepository, held } from '../vanished.ts';
 import { giveHooksToTrusted } from './hooks.ts';
 
 /** `coppice install`: the hook, the launcher and the alias. Changes nothing when nothing changed, and nothing outside git. */
@@ -122,10 +123,16 @@ async function notCommitted(main: string, files: string[]): Promise<string[]> {
   return files.filter((_, index) => stdout[index] !== '');
 }
 
+/** Whether a worktree has nothing any more but its place: `down` in it was the last. */
+function isDown(repository: string, worktree: string): boolean {
+  const record = readJournal(worktreeFolder(openStateDir(), repository, worktree));
+  return record?.state === 'down' && held(record).length === 0;
+}
+
 async function undo({ repository }: Place, hookPlace: HookPlace, report: Reporter): Promise<number> {
   const { commonDir } = repository;
   const id = readRepositoryId(commonDir);
-  const setUp = id === null ? [] : recordedWorktrees(openStateDir(), id);
+  const setUp = id === null ? [] : recordedWorktrees(openStateDir(), id).filter((worktree) => !isDown(id, worktree));
   // Loaded before the runner, which this may be, is gone.
   const { removeAgentFiles } = await import('../agents/install.ts');
   const undone = MANAGERS.flatMap((manager) => manager.uninstall(hookPlace));

@@ -37,9 +37,10 @@ export async function watch(options: WatchOptions): Promise<number> {
     watched: new Map(),
   };
   let code = 0;
-  await interruptible(async (signal) => {
+  const orInterrupted = await interruptible(async (signal) => {
+    const interrupted = new Promise<0>((resolve) => signal.addEventListener('abort', () => resolve(0), { once: true }));
     try {
-      code = await (options.once ? once(session, options) : follow(session, options, signal));
+      code = await Promise.race([options.once ? once(session, options) : follow(session, options), interrupted]);
     } finally {
       for (const { watch } of session.watched.values()) watch.close();
       session.watches.close();
@@ -48,7 +49,8 @@ export async function watch(options: WatchOptions): Promise<number> {
     }
     return code;
   });
-  return code;
+  // Being interrupted is how a watcher ends; with `--once` it kept something from being done.
+  return options.once ? orInterrupted : code;
 }
 
 async function thisRepository(state: StateDir): Promise<KnownRepository> {
@@ -64,14 +66,13 @@ async function once(session: Session, { all }: WatchOptions): Promise<number> {
   return 0;
 }
 
-async function follow(session: Session, { all }: WatchOptions, signal: AbortSignal): Promise<number> {
-  const interrupted = new Promise<'interrupted'>((resolve) =>
-    signal.addEventListener('abort', () => resolve('interrupted'), { once: true }),
-  );
-  if (all) return (await Promise.race([followAll(session), interrupted])) === 'interrupted' ? 0 : 1;
+/** @returns 1 when the repository is gone; 0 when another process watches it */
+async function follow(session: Session, { all }: WatchOptions): Promise<number> {
+  if (all) return followAll(session);
   const ended = begin(session, await thisRepository(session.state));
   if (ended === null) return 0;
-  return (await Promise.race([ended, interrupted])) === 'interrupted' ? 0 : 1;
+  await ended;
+  return 1;
 }
 
 /** Begins with the repositories that are known, and goes on with those that become known. Never ends, but by an error. */

@@ -1,9 +1,8 @@
 import path from 'node:path';
-import { readIfThere } from '../ledger/document.ts';
-import { learn } from '../report/secrets.ts';
+import { Failure } from '../outcome.ts';
 import type { CarryRule } from '../resources/resource.ts';
 import { pointsAtMain } from './carry-over.ts';
-import { readEnvText } from './env-text.ts';
+import { readEnvFile } from './env-file.ts';
 import { standing } from './inside.ts';
 
 /** URLs of services that hold data or pass messages: two worktrees with one value share it. */
@@ -35,9 +34,15 @@ export function findShared({ worktree, files, variables, carry, mainPath, shared
     if (SAMPLE.test(path.basename(file))) continue;
     // A branch can commit a folder, a link or worse under such a name.
     if (standing(worktree, file) !== 'file') continue;
-    const text = readIfThere(path.join(worktree, file));
-    if (text === null) continue;
-    for (const [name, value] of Object.entries(learn(readEnvText(text)))) {
+    let values: Record<string, string>;
+    try {
+      values = readEnvFile(path.join(worktree, file));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      found.push(`not looked at: ${error.message}`);
+      continue;
+    }
+    for (const [name, value] of Object.entries(values)) {
       if (shared.has(name)) continue;
       const why = reason(name, value, { variables, carry, mainPath, worktree, production: /\.production(\.|$)/.test(file) });
       if (why !== null) found.push(`${why.kind}: ${name} in ${file} (${why.value})`);

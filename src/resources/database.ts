@@ -4,6 +4,9 @@ import { Failure } from '../outcome.ts';
 import { type Address, addressOf, claimOn, type Engine, type Origin, parseAddress } from './address.ts';
 import type { ResolvedResource } from './resource.ts';
 
+/** When the command of a `seed:` is ended, in milliseconds. */
+export const SEED_MS = 30 * 60_000;
+
 /** What tells whose a database is. A worktree's id, and a random text of its own for each that is made. */
 export function markOf(worktreeId: string, nonce: string): string {
   return `coppice ${worktreeId} ${nonce}`;

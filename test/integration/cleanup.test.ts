@@ -19,8 +19,7 @@ async function shop(world: World): Promise<string> {
 }
 
 /**
- * A resource that holds data outside the worktree, as a database server's does: a file in a folder of the test. The types
- * that this version has hold none.
+ * A resource that holds data outside the worktree, as a database server's does: a file in a folder of the test.
  */
 function fileOutside(folder: string): (name: string) => ResourceType {
   const type: ResourceType = {
@@ -262,6 +261,54 @@ test('a worktree that cannot be given back, whatever the reason, keeps none of t
   const forgotten = await world.coppice(main, 'gc', '--forget', 'the broken one');
   expect(forgotten.code, forgotten.stderr).toBe(0);
   expect(records(world)).toEqual([]);
+});
+
+test('what is called alike is forgotten one by one: what was left first, and of several worktrees the one that is named', async () => {
+  const world = makeWorld();
+  const main = await shop(world);
+  for (const name of ['a', 'b']) await world.git(main, 'worktree', 'add', `../${name}`, '-b', name);
+  const made = (name: string) => ({ name, shown: 'database shop', destroy: 'true', timeout: '1m' });
+  for (const { id, repository, branch } of records(world)) {
+    const journal = openJournal(worktreeFolder(openStateDir(world.env), repository, id), id, repository);
+    journal.append({ event: 'resource', name: 'X', resource: { type: 'command', state: 'ready', made: made('new') } });
+    if (branch === 'a') journal.append({ event: 'left', left: [{ name: 'X', type: 'command', state: 'ready', made: made('old') }] });
+    journal.close();
+  }
+  const forget = async (name: string) => world.coppice(main, 'gc', '--forget', name);
+  const what = () =>
+    records(world)
+      .map(({ branch, left, resources }) => [branch, left.length, resources.X?.state])
+      .sort();
+  const both = await forget('database shop');
+  expect([both.code, what()]).toEqual([
+    2,
+    [
+      ['a', 1, 'ready'],
+      ['b', 0, 'ready'],
+    ],
+  ]);
+  const [first = ''] = [...both.stderr.matchAll(/\/a \(`gc --forget '([^']+)'`\)/g)].map(([, name]) => name);
+  expect([(await forget(first)).code, what()]).toEqual([
+    0,
+    [
+      ['a', 0, 'ready'],
+      ['b', 0, 'ready'],
+    ],
+  ]);
+  expect([(await forget(first)).code, what()]).toEqual([
+    0,
+    [
+      ['a', 0, 'destroyed'],
+      ['b', 0, 'ready'],
+    ],
+  ]);
+  expect([(await forget('database shop')).code, what()]).toEqual([
+    0,
+    [
+      ['a', 0, 'destroyed'],
+      ['b', 0, 'destroyed'],
+    ],
+  ]);
 });
 
 test('a state folder that is relative, and a folder that is gone, are said in a sentence', async () => {

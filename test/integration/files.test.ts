@@ -162,6 +162,15 @@ test('a file that git tracks is never written over', async () => {
   expect(await world.git(main, 'status', '--porcelain')).toBe('');
 });
 
+test('an env file of the branch that is too large to be one is said, and not read', async () => {
+  const world = makeWorld();
+  const large = `${'# a line of a data file that is called as an env file\n'.repeat(20_000)}REDIS_URL=redis://localhost:6379\n`;
+  const { added } = await add(world, { 'worktree.config.yaml': 'resources: { PORT: 24700 }\n', '.env.large': large }, {});
+  expect(added.code, added.stderr).toBe(0);
+  expect(added.stderr).toMatch(/not looked at: .*\.env\.large is \d+ bytes long/);
+  expect(added.stderr).not.toContain('REDIS_URL');
+});
+
 describe('a committed symbolic link', () => {
   const outputs: Record<string, { config: string; link: string }> = {
     'at a merged file': { config: 'files: { .env: merge }\n', link: '.env' },

@@ -95,6 +95,21 @@ describe('without a hook manager', () => {
     expect(fs.existsSync(path.join(main, '.git/coppice'))).toBe(false);
   });
 
+  test('uninstall after `down` leaves nothing: the worktree goes on as git made it', async () => {
+    const world = makeWorld();
+    const main = await world.repository('shop', FILES);
+    const before = read(main, '.git/info/exclude');
+    await world.git(main, 'worktree', 'add', '../x');
+    const worktree = path.join(world.root, 'x');
+    expect((await world.coppice(worktree, 'down')).code).toBe(0);
+    const { code, stderr } = await world.run(main, 'git', ['coppice', 'install', '--uninstall']);
+    expect([code, stderr]).toEqual([0, expect.not.stringContaining('still set up')]);
+    expect([fs.existsSync(path.join(main, '.git/coppice')), read(main, '.git/info/exclude'), records(world)]).toEqual([false, before, []]);
+    await world.coppice(main, 'install');
+    expect((await world.coppice(worktree, 'up')).code).toBe(0);
+    expect(records(world)).toHaveLength(1);
+  });
+
   test('install by the runner that is there, with what it has kept of set-ups, changes nothing', async () => {
     const world = makeWorld();
     const main = await world.repository('shop', FILES);
@@ -306,8 +321,14 @@ describe('what is no new worktree', () => {
     const world = makeWorld();
     const main = await world.repository('shop', FILES);
     fs.rmSync(path.join(main, '.git/coppice'), { recursive: true });
-    const added = await world.run(main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
-    expect([added.code, added.stderr.split('\n').length]).toEqual([0, 3]);
-    expect(added.stderr).toContain('Run `npx coppice install`');
+    for (const name of ['yaml', 'yml', 'json']) {
+      const [before = ''] = fs.readdirSync(main).filter((file) => file.startsWith('worktree.config.'));
+      fs.renameSync(path.join(main, before), path.join(main, `worktree.config.${name}`));
+      await world.git(main, 'add', '-A');
+      await world.git(main, 'commit', '-q', '--allow-empty', '-m', name);
+      const added = await world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name]);
+      expect([added.code, added.stderr.split('\n').length]).toEqual([0, 3]);
+      expect(added.stderr).toContain('Run `npx coppice install`');
+    }
   });
 });

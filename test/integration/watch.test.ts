@@ -251,6 +251,17 @@ test('--once sets up what is not, gives back what is gone, and ends', async () =
   expect(await world.coppice(main, 'watch', '--once')).toMatchObject({ code: 0, stderr: '' });
 });
 
+test('--once that is ended ends the set-ups that it began, and says so by its exit code', async () => {
+  const world = makeWorld();
+  const main = await shop(world, `${CONFIG}steps: { slow: 'echo > begun.log; exec sleep 300' }\n`);
+  await world.git(main, ...WITHOUT_HOOKS, '../a', '-b', 'a');
+  const once = start(world, main, process.execPath, [CLI, 'watch', '--once']);
+  await until(() => fs.existsSync(path.join(world.root, 'a/begun.log')), 'the step');
+  once.child.kill('SIGTERM');
+  expect((await once.ended).code).toBe(143);
+  expect(records(world)[0]?.state).toBe('failed');
+});
+
 test('a bare repository: the worktree that plays the main one is never touched', async () => {
   const world = makeWorld();
   const main = await shop(world);

@@ -14,7 +14,7 @@ export function entryLine(args: string): string {
   return [
     `coppice() { case \${1-x} in *[!0]*) return 0 ;; esac; [ -f .git ] || return 0;`,
     `set -- ${LAUNCHER_HERE} checkout "$@";`,
-    `if [ -x "$1" ]; then "$@"; elif [ -f worktree.config.yaml ]; then ${missing}; fi; };`,
+    `if [ -x "$1" ]; then "$@"; elif [ -f worktree.config.yaml ] || [ -f worktree.config.yml ] || [ -f worktree.config.json ]; then ${missing}; fi; };`,
     `coppice ${args}`,
   ].join(' ');
 }

@@ -1,8 +1,7 @@
-import { milliseconds } from '../../config/duration.ts';
 import type { ProcessMark } from '../../ledger/process.ts';
 import { Failure } from '../../outcome.ts';
 import { runCommand } from '../../steps/run-command.ts';
-import { isSqlFile } from '../database.ts';
+import { isSqlFile, SEED_MS } from '../database.ts';
 import type { Created, ResourceEffects } from '../resource.ts';
 import type { Access } from './access.ts';
 import { findClients } from './clients.ts';
@@ -149,7 +148,7 @@ async function seed(what: string, database: string, making: Making): Promise<voi
       run: what,
       cwd: effects.worktreePath,
       env: { ...effects.environment(), ...variables, ...Object.fromEntries(all) },
-      timeoutMs: milliseconds('30m'),
+      timeoutMs: SEED_MS,
       log: effects.log,
       signal: effects.signal,
       started: (mark) => began(mark, made, effects),

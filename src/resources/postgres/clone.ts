@@ -5,7 +5,7 @@ import { errorCode, Failure } from '../../outcome.ts';
 import { tail } from '../../steps/log-tail.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
 import type { Address } from '../address.ts';
-import { isSqlFile } from '../database.ts';
+import { isSqlFile, SEED_MS } from '../database.ts';
 import type { ResourceEffects } from '../resource.ts';
 import { dumpAndLoad, runSqlFile } from './copy.ts';
 import { type DatabaseRow, findDatabase, identifier, isBusy } from './databases.ts';
@@ -189,6 +189,6 @@ async function seed({ server, address, app, temporary, effects, variables }: Mak
   }
   fs.rmSync(log, { force: true });
   const env = { ...effects.environment(), ...variables };
-  const result = await runCommand({ run: what, cwd: worktreePath, env, timeoutMs: 600_000, log, signal, started: () => {} });
+  const result = await runCommand({ run: what, cwd: worktreePath, env, timeoutMs: SEED_MS, log, signal, started: () => {} });
   if (!result.ok) throw new Failure(`its \`seed\` failed: ${result.why}. What it printed is in ${log}`, 1, tail(log));
 }
