@@ -12,7 +12,7 @@ const file = path.join(import.meta.dirname, 'main.cjs');
 const isRunner = path.basename(path.dirname(import.meta.dirname)) === 'runner';
 const cacheFile = path.join(import.meta.dirname, `main-${process.version}-${process.arch}.cache`);
 
-const cachedData = isRunner && fs.existsSync(cacheFile) ? fs.readFileSync(cacheFile) : undefined;
+const cachedData = isRunner ? compiledBefore() : undefined;
 // The build writes nothing but ASCII.
 const script = new vm.Script(wrap(fs.readFileSync(file, 'latin1')), { filename: file, ...(cachedData ? { cachedData } : {}) });
 const module = new Module(file);
@@ -27,10 +27,19 @@ if (isRunner && isSetUp && (!cachedData || script.cachedDataRejected)) {
   process.on('exit', () => {
     try {
       const temporary = `${cacheFile}.${process.pid}.tmp`;
-      fs.writeFileSync(temporary, script.createCachedData(), { mode: 0o600 });
+      fs.writeFileSync(temporary, script.createCachedData(), { mode: 0o644 });
       fs.renameSync(temporary, cacheFile);
     } catch {
       // A disk that is full or read-only: the next run starts as slowly as this one.
     }
   });
+}
+
+function compiledBefore(): Buffer | undefined {
+  try {
+    return fs.readFileSync(cacheFile);
+  } catch {
+    // Not yet there, or not for this user: it is compiled again.
+    return undefined;
+  }
 }

@@ -24,9 +24,9 @@ export async function ownOrJoin(
   const joins = step === undefined && !force;
   let waitedFor: string | null = null;
   for (;;) {
-    const attempt = own(folder, 'up');
+    const attempt = own(folder, step === undefined ? 'up' : 'up --step');
     if ('held' in attempt) {
-      const record = joins && waitedFor === 'up' ? readJournal(folder) : null;
+      const record = joins && waitedFor === 'up' && attempt.released ? readJournal(folder) : null;
       if (record === null || record.state === 'running' || record.state === 'down') return attempt;
       attempt.held.release();
       return { joined: record.state };

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
 import { applyPlan } from './apply/apply.ts';
 import type { World } from './apply/world.ts';
@@ -68,13 +69,19 @@ export function register(place: Place, adminDir: string): Registered {
 
 /** Sets a worktree up: the same result however often; joins and waits when a set-up is running. */
 export async function setUp(closure: Closure, place: Place, worktree: LinkedWorktree, options: SetUpOptions): Promise<SetUpResult> {
-  const registered = register(place, worktree.adminDir);
-  const owned = await ownOrJoin(registered.folder, options);
-  if ('joined' in owned) {
-    const record = readJournal(registered.folder);
-    return { state: owned.joined, joined: true, failed: failedSteps(record), url: record?.url ?? null };
+  try {
+    const registered = register(place, worktree.adminDir);
+    const owned = await ownOrJoin(registered.folder, options);
+    if ('joined' in owned) {
+      const record = readJournal(registered.folder);
+      return { state: owned.joined, joined: true, failed: failedSteps(record), url: record?.url ?? null };
+    }
+    return await carryOut({ ...registered, closure, place, worktree, options }, owned.held, 'all');
+  } catch (error) {
+    // Somebody may remove or move it at any moment.
+    if (errorCode(error) !== 'ENOENT' || (fs.existsSync(worktree.adminDir) && fs.existsSync(worktree.path))) throw error;
+    throw new Failure('The worktree was removed or moved meanwhile.');
   }
-  return carryOut({ ...registered, closure, place, worktree, options }, owned.held, 'all');
 }
 
 /** What a detached process does: goes on with the right that its parent handed over. */

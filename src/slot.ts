@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Config } from './config/schema.ts';
 import { slugify } from './config/templates.ts';
 import { claimedNames, claimOwner, reserveBase, reservedPorts, type WorktreeClaims } from './ledger/claims.ts';
-import { makeFolder, readDocument, replaceDocument } from './ledger/document.ts';
+import { FOR_ALL, makeFolder, readDocument, replaceDocument } from './ledger/document.ts';
 import type { Journal } from './ledger/journal.ts';
 import type { StateDir } from './ledger/state-dir.ts';
 import { Failure } from './outcome.ts';
@@ -269,5 +269,5 @@ function remember(commonDir: string, branch: string | null, slot: number): void 
   if (branch === null || remembered(commonDir, branch) === slot) return;
   const file = branchFile(commonDir, branch);
   makeFolder(path.dirname(file), 0o777);
-  replaceDocument(file, 'coppice-branch', { branch, slot });
+  replaceDocument(file, 'coppice-branch', { branch, slot }, FOR_ALL);
 }

@@ -53,18 +53,19 @@ export function findVanished({ state, commonDir, repository }: Where, types: Typ
  */
 export function releaseVanished(where: Where, types: TypeLookup = resourceType): void {
   let due = false;
-  for (const { id, record, keptUntil } of findVanished(where, types)) {
-    due ||= hasService(record, types) || (keptUntil !== null && keptUntil <= Date.now());
-    const holds = keptUntil !== null || hasService(record, types);
-    if (holds && record.goneAt !== null) continue;
+  for (const { id, record: seen, keptUntil } of findVanished(where, types)) {
+    due ||= hasService(seen, types) || (keptUntil !== null && keptUntil <= Date.now());
+    if (holds(seen, types) && seen.goneAt !== null) continue;
     withRecord(where, id, (journal, finish) => {
+      const { record } = journal;
       journal.append({ event: 'gone', at: new Date().toISOString() });
       const claims = claimsOf(where.state, worktreeFolder(where.state, where.repository, id), id, {
         path: record.path,
         repository: where.repository,
       });
       // What is still there keeps its own claims.
-      if (holds) releasePlace(journal, claims);
+      // Its set-up may have gone on until now.
+      if (holds(record, types)) releasePlace(journal, claims);
       else {
         releaseAll(journal, claims);
         finish();
@@ -85,6 +86,8 @@ export interface DestroyOptions {
   stillThere?: typeof livesOn;
   /** Only what can be made again goes. */
   keepsData?: boolean;
+  /** The right to its record, when the caller has it already. It is used up. */
+  ownership?: Ownership;
 }
 
 /**
@@ -94,7 +97,7 @@ export interface DestroyOptions {
 export async function destroyVanished(where: Where, id: string, options: DestroyOptions): Promise<'done' | 'kept' | 'busy'> {
   const { report, signal = new AbortController().signal, types = resourceType, stillThere = livesOn, keepsData = false } = options;
   const folder = worktreeFolder(where.state, where.repository, id);
-  const ownership = ownVanished(folder);
+  const ownership = options.ownership ?? ownVanished(folder);
   if (!ownership) return 'busy';
   const journal = openJournal(folder, id, where.repository);
   let finished = false;
@@ -142,13 +145,15 @@ function livesOn(where: Where, id: string): boolean {
 }
 
 /**
- * Destroys all that the worktrees of a repository have, and forgets it. Only for one that a person says is gone for good.
- * @returns false when something could not be destroyed, and is still known
+ * Destroys all that the worktrees of a repository have, and forgets it. Only for one that a person says is gone for good, or where
+ * coppice is taken out.
+ * @param stillThere whether a worktree is to be left alone
+ * @returns false when something is left alone or could not be destroyed, and is still known
  */
-export async function forgetRepository(where: Where, report: Reporter): Promise<boolean> {
+export async function forgetRepository(where: Where, report: Reporter, stillThere: typeof livesOn = () => false): Promise<boolean> {
   let whole = true;
   for (const id of recordedWorktrees(where.state, where.repository))
-    whole = (await destroyVanished(where, id, { report, stillThere: () => false })) === 'done' && whole;
+    whole = (await destroyVanished(where, id, { report, stillThere })) === 'done' && whole;
   if (!whole) return false;
   forgetRepositoryClaims(where.state, where.repository);
   fs.rmSync(path.join(where.state.repos, where.repository), { recursive: true, force: true });
@@ -177,6 +182,11 @@ function forget({ state, commonDir, repository }: Where, id: string, out: () => 
   out();
   fs.rmSync(leaving, { recursive: true, force: true });
   fs.rmSync(path.join(commonDir, 'coppice', 'logs', id), { recursive: true, force: true });
+}
+
+/** Whether anything is left of it that takes more than giving back claims. */
+function holds(record: WorktreeRecord, types: TypeLookup): boolean {
+  return holdsData(record, types) || hasService(record, types);
 }
 
 function holdsData(record: WorktreeRecord, types: TypeLookup): boolean {

@@ -142,14 +142,19 @@ async function undo({ repository }: Place, hookPlace: HookPlace, report: Reporte
   if (removeLauncher(commonDir)) report.done('launcher', 'removed');
   const agents = repository.main === null ? [] : removeAgentFiles({ main: repository.main, commonDir }, null);
   for (const file of agents) report.done('agents', `taken out of ${file}`);
-  if (setUp.length > 0) {
+  const forgotten =
+    setUp.length === 0 &&
+    (id === null ||
+      // Looked at again: a set-up may have begun since.
+      (await forgetRepository({ state: openStateDir(), commonDir, repository: id }, report, (_, worktree) => !isDown(id, worktree))));
+  if (!forgotten) {
+    const several = setUp.length > 1;
     report.warn(
-      `${setUp.length} worktree${setUp.length > 1 ? 's are' : ' is'} still set up. ${setUp.length > 1 ? 'Their' : 'Its'} ports and databases stay until \`npx coppice down\` in each, or \`npx coppice gc\` after they are removed; then \`npx coppice install --uninstall\` takes out the rest.`,
+      `${Math.max(setUp.length, 1)} worktree${several ? 's are' : ' is'} still set up. ${several ? 'Their' : 'Its'} ports and databases stay until \`npx coppice down\` in each, or \`npx coppice gc\` after they are removed; then \`npx coppice install --uninstall\` takes out the rest.`,
     );
     return 0;
   }
   removeExcludes(commonDir);
-  if (id !== null) await forgetRepository({ state: openStateDir(), commonDir, repository: id }, report);
   fs.rmSync(path.join(commonDir, 'coppice'), { recursive: true, force: true });
   if (undone.length + agents.length === 0) report.text('nothing was installed here');
   return 0;

@@ -27,27 +27,30 @@ export async function remove(argument: string, options: { force?: boolean }): Pr
     throw new Failure(`${worktree.path} has submodules, and git removes such a worktree only with \`--force\`.`);
   const known = recordOf(commonDir, worktree) !== null;
   return interruptible(async (signal) => {
-    let ok = true;
-    let where: { state: Parameters<typeof destroyVanished>[0]['state']; commonDir: string; repository: string } | null = null;
-    let id: string | null = null;
-    if (known) {
-      const opened = await openRecord(place, worktree, 'remove', signal, report);
-      where = { state: opened.state, commonDir, repository: opened.repositoryId };
-      id = opened.worktreeId;
-      try {
-        ok = worktree.prunable || (await tearDown(opened, place, worktree, report, signal));
+    const opened = known ? await openRecord(place, worktree, 'remove', signal, report) : null;
+    // Nobody else sets it up or takes it down between its teardown and its end.
+    let held = opened?.ownership ?? null;
+    try {
+      let ok = true;
+      if (opened !== null) {
+        try {
+          ok = worktree.prunable || (await tearDown(opened, place, worktree, report, signal));
+        } finally {
+          opened.journal.close();
+        }
         if (signal.aborted) return 1;
-      } finally {
-        opened.journal.close();
-        opened.ownership.release();
       }
+      const removed = await git(commonDir, ['worktree', 'remove', ...(options.force ? ['--force'] : []), '--', worktree.path]);
+      if (removed.code !== 0) throw new Failure(`git did not remove it: ${removed.stderr.trim()}`);
+      report.done(worktree.branch ?? worktree.path, 'worktree removed');
+      if (opened === null) return 0;
+      held = null;
+      const { state, repositoryId: repository, worktreeId, ownership } = opened;
+      const end = await destroyVanished({ state, commonDir, repository }, worktreeId, { report, signal, ownership });
+      if (end === 'kept') report.text('What is left is tried again by the next `git coppice gc`.');
+      return ok && end !== 'kept' ? 0 : 1;
+    } finally {
+      held?.release();
     }
-    const removed = await git(commonDir, ['worktree', 'remove', ...(options.force ? ['--force'] : []), '--', worktree.path]);
-    if (removed.code !== 0) throw new Failure(`git did not remove it: ${removed.stderr.trim()}`);
-    report.done(worktree.branch ?? worktree.path, 'worktree removed');
-    const end = where && id !== null ? await destroyVanished(where, id, { report, signal }) : 'done';
-    if (end === 'busy') report.warn('another process is at its resources');
-    if (end === 'kept') report.text('What is left is tried again by the next `git coppice gc`.');
-    return ok && end !== 'kept' ? 0 : 1;
   });
 }

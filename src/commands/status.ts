@@ -94,7 +94,7 @@ function describe(worktree: Worktree, record: WorktreeRecord | null, owner: { ve
   const gone = worktree.prunable
     ? ['its folder is not there: `git worktree repair <new path>` if it was moved, `git worktree prune` if it is gone']
     : [];
-  return { ...known, warnings: [...gone, ...known.warnings], branch, path, state: owner?.verb === 'up' ? 'running' : known.state };
+  return { ...known, warnings: [...gone, ...known.warnings], branch, path, state: owner?.verb.startsWith('up') ? 'running' : known.state };
 }
 
 function fromRecord(record: WorktreeRecord): WorktreeStatus {

@@ -91,7 +91,11 @@ function followAll(session: Session): Promise<never> {
           watches.drop(path.join(state.repos, id));
           const ended = begin(session, repository);
           if (ended === null) left.add(id);
-          else ended.then(() => left.add(id)).then(() => watched.delete(id), fail);
+          else
+            ended
+              .then(() => left.add(id))
+              .then(() => stop(session, id))
+              .catch(fail);
         }
       }
     };
@@ -116,6 +120,12 @@ function begin(session: Session, repository: KnownRepository): Promise<void> | n
   }
   report.text(`watching ${repository.commonDir}`);
   return add(session, repository, attempt.held);
+}
+
+/** One that is not there any more is given up: when it is back, another process may watch it. */
+function stop({ watched }: Session, id: string): void {
+  watched.get(id)?.right?.release();
+  watched.delete(id);
 }
 
 function add(session: Session, { id, commonDir }: KnownRepository, right: Ownership | null): Promise<void> {

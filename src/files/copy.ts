@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { Failure } from '../outcome.ts';
+import { listFolder } from '../ledger/document.ts';
+import { errorCode, Failure } from '../outcome.ts';
 import { describeWrite, prepareInside, standing, temporaryBeside } from './inside.ts';
 
 /**
@@ -18,28 +19,33 @@ export function copyInside(
   mode: number | null,
   isTracked: (name: string) => boolean,
 ): boolean {
-  if (isTracked(relative) || isWorktree(source)) return false;
+  const stat = isTracked(relative) || isWorktree(source) ? null : lookAt(source);
+  if (stat === null) return false;
+  const inside = () => listFolder(source).map((name) => copyInside(path.join(source, name), root, `${relative}/${name}`, null, isTracked));
   const there = standing(root, relative);
-  if (there === 'folder' && fs.lstatSync(source).isDirectory()) {
-    const copied = fs.readdirSync(source).map((name) => copyInside(path.join(source, name), root, `${relative}/${name}`, null, isTracked));
-    return copied.some(Boolean);
-  }
+  if (there === 'folder' && stat.isDirectory()) return inside().some(Boolean);
   if (there !== 'nothing') return false;
   const target = prepareInside(root, relative);
-  if (fs.lstatSync(source).isDirectory()) {
-    fs.mkdirSync(target, { mode: fs.statSync(source).mode & 0o777 });
-    for (const name of fs.readdirSync(source)) copyInside(path.join(source, name), root, `${relative}/${name}`, null, isTracked);
+  if (stat.isDirectory()) {
+    fs.mkdirSync(target, { mode: stat.mode & 0o777 });
+    inside();
     return true;
   }
   const temporary = temporaryBeside(target);
   try {
-    copyEntry(source, temporary, mode);
+    copyEntry(source, stat, temporary, mode);
     fs.renameSync(temporary, target);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
+    if (errorCode(error) === 'ENOENT' && lookAt(source) === null) return false;
     throw describeWrite(error, relative);
   }
   return true;
+}
+
+/** Null when it is gone by now: programs that run in the main worktree make and delete files meanwhile. */
+function lookAt(source: string): fs.Stats | null {
+  return fs.lstatSync(source, { throwIfNoEntry: false }) ?? null;
 }
 
 /** A folder that is a worktree, or a repository, of its own has no place in another. */
@@ -47,8 +53,7 @@ function isWorktree(source: string): boolean {
   return path.basename(source) === '.git' || fs.existsSync(path.join(source, '.git'));
 }
 
-function copyEntry(source: string, target: string, mode: number | null): void {
-  const stat = fs.lstatSync(source);
+function copyEntry(source: string, stat: fs.Stats, target: string, mode: number | null): void {
   if (stat.isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(source), target);
   else if (stat.isFile()) {
     const mine = path.basename(source).startsWith('.env') ? 0o700 : 0o777;

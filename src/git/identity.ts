@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { createDocument, listFolder, readDocument } from '../ledger/document.ts';
+import { createDocument, FOR_ALL, listFolder, readDocument } from '../ledger/document.ts';
+import { Failure } from '../outcome.ts';
 
 const FORMAT = 'coppice-worktree';
 
@@ -15,13 +16,13 @@ export function readWorktreeId(adminDir: string): string | null {
   return document === null ? null : String(document.id);
 }
 
-/** The worktree's id, given at first use. Of several processes at once, all get the same. */
+/** The worktree's id, given at first use. Of several processes at once, all get the same. @throws {Failure} when it was removed meanwhile */
 export function ensureWorktreeId(adminDir: string): string {
   const known = readWorktreeId(adminDir);
   if (known !== null) return known;
-  createDocument(path.join(adminDir, 'coppice'), FORMAT, { id: randomUUID() });
+  createDocument(path.join(adminDir, 'coppice'), FORMAT, { id: randomUUID() }, FOR_ALL);
   const id = readWorktreeId(adminDir);
-  if (id === null) throw new Error(`${adminDir}/coppice vanished`);
+  if (id === null) throw new Failure('The worktree was removed meanwhile.');
   return id;
 }
 

@@ -138,10 +138,18 @@ export function readPlainIfThere(file: string): string | null {
   return readIfThere(file);
 }
 
-/** Writes a complete temporary file beside `target` (0600, flushed to the disk) and returns its path. */
-export function writeTemporary(target: string, text: string): string {
+/** Who may read a file of the common git directory that holds nothing private: every user of the clone. */
+export const FOR_ALL = 0o644;
+
+/** A name for what becomes `target` when it is whole, which no other process uses, in another container neither. */
+export function temporaryName(target: string): string {
+  return `${target}.${randomBytes(8).toString('hex')}.tmp`;
+}
+
+/** Writes a complete temporary file beside `target` (by default 0600, flushed to the disk) and returns its path. */
+export function writeTemporary(target: string, text: string, mode = 0o600): string {
   const temporary = path.join(path.dirname(target), `.tmp-${randomBytes(8).toString('hex')}`);
-  const fd = fs.openSync(temporary, 'wx', 0o600);
+  const fd = fs.openSync(temporary, 'wx', mode);
   try {
     writeWhole(fd, text);
     // Without it a power cut can leave the name with no content (ext4 allocates late).
@@ -163,8 +171,8 @@ export function writeWhole(fd: number, text: string): void {
 }
 
 /** Replaces a one-document file as a whole: a reader sees the old or the new, never a part. */
-export function replaceDocument(file: string, format: string, fields: Record<string, unknown>): void {
-  const temporary = writeTemporary(file, documentText(format, fields));
+export function replaceDocument(file: string, format: string, fields: Record<string, unknown>, mode?: number): void {
+  const temporary = writeTemporary(file, documentText(format, fields), mode);
   try {
     fs.renameSync(temporary, file);
   } catch (error) {
@@ -178,8 +186,8 @@ export function replaceDocument(file: string, format: string, fields: Record<str
  * file is complete from the first moment.
  * @returns whether this call created it.
  */
-export function createDocument(file: string, format: string, fields: Record<string, unknown>): boolean {
-  const temporary = writeTemporary(file, documentText(format, fields));
+export function createDocument(file: string, format: string, fields: Record<string, unknown>, mode?: number): boolean {
+  const temporary = writeTemporary(file, documentText(format, fields), mode);
   try {
     return linkNew(temporary, file);
   } finally {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { errorCode } from '../outcome.ts';
 import { documentText, linkNew, parseHeader, readDocument, readIfThere, removeIfThere, writeTemporary } from './document.ts';
 import { isRunning, markProcess, type ProcessMark } from './process.ts';
 
@@ -30,7 +31,9 @@ export interface Ownership {
 }
 
 /** What `tryOwn` found: the right, or who has it. */
-export type OwnAttempt = { held: Ownership } | { by: { pid: number; verb: string } };
+export type OwnAttempt =
+  /** `released`: who had it before gave it back, and did not die with it. */
+  { held: Ownership; released: boolean } | { by: { pid: number; verb: string } };
 
 /**
  * Takes a worktree's record unless a running process has it.
@@ -44,7 +47,7 @@ export function tryOwn(folder: string, verb: string): OwnAttempt {
     const mark = markProcess();
     if (!mark) throw new Error('this process is not in the process table');
     const record: OwnerRecord = { ...mark, generation: (end?.generation ?? 0) + 1, nonce: randomUUID(), verb, released: false };
-    if (claimGeneration(folder, record)) return { held: ownership(folder, record) };
+    if (claimGeneration(folder, record)) return { held: ownership(folder, record), released: end?.released ?? false };
   }
 }
 
@@ -124,7 +127,14 @@ function ownership(folder: string, record: OwnerRecord): Ownership {
   };
   return {
     nonce: record.nonce,
-    release: () => replace({ ...record, released: true }),
+    release: () => {
+      try {
+        replace({ ...record, released: true });
+      } catch (error) {
+        // With what it is a right to, the right is gone.
+        if (errorCode(error) !== 'ENOENT' || fs.existsSync(folder)) throw error;
+      }
+    },
     handOver: (pid, verb) => {
       const mark = markProcess(pid);
       if (mark) replace({ ...record, ...mark, verb });

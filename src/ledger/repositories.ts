@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { createDocument, listFolder, makeFolder, readDocument, replaceDocument } from './document.ts';
+import { createDocument, FOR_ALL, listFolder, makeFolder, readDocument, replaceDocument } from './document.ts';
 import { openStateDir, type StateDir } from './state-dir.ts';
 
 const FORMAT = 'coppice-repository';
@@ -38,7 +38,7 @@ export function knowRepository(state: StateDir, commonDir: string): string {
   let id = writtenId(commonDir);
   if (id === null) {
     makeFolder(path.join(commonDir, 'coppice'), 0o777);
-    createDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT, { id: randomUUID() });
+    createDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT, { id: randomUUID() }, FOR_ALL);
     id = writtenId(commonDir);
     if (id === null) throw new Error(`${commonDir}/coppice/repository vanished`);
   }
@@ -46,7 +46,7 @@ export function knowRepository(state: StateDir, commonDir: string): string {
   if (known === null) makeFolder(path.join(state.repos, id, 'worktrees'));
   if (known !== null && isCopyOf(known, commonDir, id)) {
     // Under the first one's id it would take the first one's worktrees for vanished.
-    replaceDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT, { id: randomUUID() });
+    replaceDocument(path.join(commonDir, 'coppice', 'repository'), FORMAT, { id: randomUUID() }, FOR_ALL);
     return knowRepository(state, commonDir);
   }
   if (known !== commonDir) replaceDocument(path.join(state.repos, id, 'repository'), FORMAT, { id, commonDir });

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { isData } from '../config/data.ts';
 import { git } from '../git/git.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
-import { readDocument, replaceDocument } from '../ledger/document.ts';
+import { createDocument, FOR_ALL, readDocument, replaceDocument } from '../ledger/document.ts';
 import { knowRepository, readRepositoryId } from '../ledger/repositories.ts';
 import { openStateDir } from '../ledger/state-dir.ts';
 import { Failure } from '../outcome.ts';
@@ -114,7 +114,9 @@ async function judgeOrigin(
   if (held?.accepted) return null;
   const first = approvals?.first() ?? null;
   const evidence = first === null ? null : await evidenceOfOutside({ place, worktree, settings, first });
-  if (evidence?.passes) writeHeld(adminDir, { reason: evidence.reason, accepted: false });
+  // Only the first: somebody may have said meanwhile that it may go on.
+  if (evidence?.passes && held === null)
+    createDocument(path.join(adminDir, HELD), HELD, { reason: evidence.reason, accepted: false }, FOR_ALL);
   return evidence?.reason ?? held?.reason ?? null;
 }
 
@@ -123,8 +125,9 @@ export function approve(closure: Closure | null, place: Place, settings: Setting
   const state = openStateDir();
   const approvals = openApprovals(state, knowRepository(state, place.repository.commonDir));
   if (approvals.refused !== null) throw new Failure(`${approvals.refused}. Nothing was approved.`);
-  if (approvals.first() === null) approvals.know({ remotes: settings.remotes });
   if (closure !== null) approvals.add(approvalBy(by, closure));
+  // Last: whoever is killed before it has not had the first approval.
+  if (approvals.first() === null) approvals.know({ remotes: settings.remotes });
 }
 
 function approvalBy(by: string, { digest, content, files }: Closure): Approval {
@@ -151,5 +154,5 @@ function readHeld(adminDir: string): Held | null {
 }
 
 export function writeHeld(adminDir: string, held: Held): void {
-  replaceDocument(path.join(adminDir, HELD), HELD, { ...held });
+  replaceDocument(path.join(adminDir, HELD), HELD, { ...held }, FOR_ALL);
 }

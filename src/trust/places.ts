@@ -92,8 +92,10 @@ export function areAllBranches(commonDir: string, remotes: Remotes): boolean {
 }
 
 function fetchedRefs(commonDir: string): string[] {
+  // The files first: git may pack them meanwhile, and then removes them.
+  const files = FETCHED.flatMap((place) => filesBelow(commonDir, place));
   const packed = (readIfThere(path.join(commonDir, 'packed-refs')) ?? '').split('\n').map((line) => line.slice(line.indexOf(' ') + 1));
-  return [...packed.filter((ref) => isBelow(ref, FETCHED)), ...FETCHED.flatMap((place) => filesBelow(commonDir, place))];
+  return [...packed.filter((ref) => isBelow(ref, FETCHED)), ...files];
 }
 
 /** Whether a remote's branches are kept among one's own, as in a bare clone. */

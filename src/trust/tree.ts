@@ -3,7 +3,7 @@ import path from 'node:path';
 import vm from 'node:vm';
 import { standing } from '../files/inside.ts';
 import { gitOutput } from '../git/git.ts';
-import { realPathIfThere } from '../ledger/document.ts';
+import { realPathIfThere, statIfThere } from '../ledger/document.ts';
 import { errorCode, Failure } from '../outcome.ts';
 
 /** More are not given to git by name. */
@@ -135,10 +135,10 @@ function filesAt(root: string, base: string): string[] {
  */
 function filesBelow(root: string, folder: string, everywhere: boolean, budget: { left: number }, above: readonly Above[] = []): string[] {
   const here = path.join(root, folder);
-  const real = fs.realpathSync(here);
-  if (above.some((one) => one.real === real)) return [];
+  const real = realPathIfThere(here);
+  if (real === null || above.some((one) => one.real === real)) return [];
   const links = above.filter(({ isLink }) => isLink).length;
-  return fs.readdirSync(here, { withFileTypes: true, encoding: 'buffer' }).flatMap((entry) => {
+  return entriesOf(here).flatMap((entry) => {
     budget.left -= links > 0 ? FILES_FOR_ONE_BELOW_A_LINK : 1;
     if (budget.left < 0 || links > MOST_LINKS)
       throw new Failure(`\`inputs\` reach more files, or go through more links, than anybody looks at: the last is below ${folder}.`, 2);
@@ -147,6 +147,16 @@ function filesBelow(root: string, folder: string, everywhere: boolean, budget: {
     const isLink = entry.isSymbolicLink() && leadsToFolder(root, name);
     return entry.isDirectory() || isLink ? filesBelow(root, name, everywhere, budget, [...above, { real, isLink }]) : [name];
   });
+}
+
+/** What is in a folder; nothing when another program, such as a step that builds, has removed it meanwhile. */
+function entriesOf(folder: string): fs.Dirent<Buffer>[] {
+  try {
+    return fs.readdirSync(folder, { withFileTypes: true, encoding: 'buffer' });
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error;
+    return [];
+  }
 }
 
 /** A folder on the way, and whether what was entered from it is a link. */
@@ -165,7 +175,7 @@ function nameOf(bytes: Buffer, folder: string): string {
 /** A link to a folder of the worktree; one that leads elsewhere is a file that cannot be read. */
 function leadsToFolder(root: string, name: string): boolean {
   const target = realPathIfThere(path.join(root, name));
-  return target !== null && isInside(fs.realpathSync(root), target) && fs.statSync(target).isDirectory();
+  return target !== null && isInside(fs.realpathSync(root), target) && statIfThere(target)?.isDirectory() === true;
 }
 
 function isInside(root: string, target: string): boolean {

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { Failure } from '../../outcome.ts';
+import { temporaryName } from '../../ledger/document.ts';
+import { errorCode, Failure } from '../../outcome.ts';
 import { markedPart, OPENING } from './marked.ts';
 
 /** Where a hook that is no shell script goes, to be called after our block. */
@@ -44,14 +45,40 @@ export function addToHook(file: string, shipped: string, shebang: boolean): bool
     );
     return true;
   }
-  const aside = path.join(path.dirname(file), ASIDE);
-  if (fs.lstatSync(aside, { throwIfNoEntry: false }))
-    throw new Failure(
-      `${file} is a hook that is no shell script, and ${ASIDE} beside it is taken by an older one. Join the two, then install again.`,
-    );
-  fs.renameSync(file, aside);
+  if (!setAside(file)) return false;
   replaceFile(file, `#!/bin/sh\n${block}"\${0%/*}/${ASIDE}" "$@"\n`, 0o755);
   return true;
+}
+
+/**
+ * Gives a hook its second name, under which ours calls it. The first stays until ours replaces it, so there is a hook at every
+ * moment, and of several processes that install at once none takes ours for the user's.
+ * @returns false when another process has put our hook there meanwhile
+ * @throws {Failure} when something else has that name
+ */
+function setAside(file: string): boolean {
+  const aside = path.join(path.dirname(file), ASIDE);
+  try {
+    // macOS would follow a link. Beside it, a copy of it leads to the same place.
+    if (fs.lstatSync(file).isSymbolicLink()) fs.symlinkSync(fs.readlinkSync(file), aside);
+    else fs.linkSync(file, aside);
+    return true;
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+  }
+  if (isSameHook(file, aside)) return true;
+  const stat = fs.lstatSync(file);
+  if (stat.isFile() && fs.readFileSync(file, 'latin1').includes(OPENING)) return false;
+  throw new Failure(
+    `${file} is a hook that is no shell script, and ${ASIDE} beside it is taken by an older one. Join the two, then install again.`,
+  );
+}
+
+/** Whether the second name was given to it before, by an install that was killed or is at it. */
+function isSameHook(file: string, aside: string): boolean {
+  const [one, other] = [fs.lstatSync(file), fs.lstatSync(aside)];
+  if (one.isSymbolicLink() && other.isSymbolicLink()) return fs.readlinkSync(file) === fs.readlinkSync(aside);
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 /**
@@ -73,7 +100,7 @@ export function removeFromHook(file: string, empty = '#!/bin/sh\n'): boolean {
 
 /** Read and written as Latin-1, which keeps every byte. A checkout that runs meanwhile finds the old hook or the new one. */
 export function replaceFile(file: string, text: string, mode: number): void {
-  const temporary = `${file}.${process.pid}.tmp`;
+  const temporary = temporaryName(file);
   fs.writeFileSync(temporary, text, 'latin1');
   fs.chmodSync(temporary, mode);
   fs.renameSync(temporary, file);

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { standing } from '../../files/inside.ts';
+import { standing, temporaryBeside } from '../../files/inside.ts';
+import { errorCode } from '../../outcome.ts';
 
 /**
  * Puts husky's runner, which git ignores, into a worktree that lacks it: from a relative `core.hooksPath` git calls no hook there
@@ -11,7 +12,17 @@ export function giveHuskyRunner(from: readonly string[], worktree: string, folde
   const runner = from.map((root) => path.join(root, folder, '_')).find((candidate) => fs.existsSync(path.join(candidate, 'h')));
   // Only where the branch has the folder itself, and nothing stands there.
   if (runner === undefined || standing(worktree, folder) !== 'folder' || standing(worktree, path.join(folder, '_')) !== 'nothing') return;
-  fs.cpSync(runner, path.join(worktree, folder, '_'), { recursive: true });
+  const target = path.join(worktree, folder, '_');
+  const temporary = temporaryBeside(target);
+  try {
+    fs.cpSync(runner, temporary, { recursive: true });
+    fs.renameSync(temporary, target);
+  } catch (error) {
+    // Another process was faster, with the same.
+    if (!['EEXIST', 'ENOTEMPTY'].includes(errorCode(error) ?? '')) throw error;
+  } finally {
+    fs.rmSync(temporary, { recursive: true, force: true });
+  }
 }
 
 /** husky's folder by `core.hooksPath`; null where that is none of husky's, or the same folder for all worktrees. */

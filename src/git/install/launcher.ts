@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { listFolder, readIfThere } from '../../ledger/document.ts';
+import { listFolder, readIfThere, statIfThere, temporaryName } from '../../ledger/document.ts';
 import { VERSION } from '../../version.ts';
 import { HOOK_MARK, launcherText } from './launcher-text.ts';
 
@@ -30,7 +30,7 @@ export function installLauncher(commonDir: string, distribution: string, node: s
   const text = launcherText({ node, runner });
   if (readIfThere(launcher) === text && fs.existsSync(path.join(folder, runner))) return null;
   copyRunner(distribution, path.join(folder, runner), [...files, ...names.filter((name) => name.endsWith(COMPILED))]);
-  const temporary = `${launcher}.${process.pid}.tmp`;
+  const temporary = temporaryName(launcher);
   fs.writeFileSync(temporary, text);
   fs.chmodSync(temporary, 0o755);
   fs.renameSync(temporary, launcher);
@@ -56,7 +56,7 @@ export function removeLauncher(commonDir: string): boolean {
 
 function copyRunner(distribution: string, target: string, files: string[]): void {
   if (fs.existsSync(target)) return;
-  const temporary = `${target}.${process.pid}.tmp`;
+  const temporary = temporaryName(target);
   fs.mkdirSync(temporary, { recursive: true, mode: 0o755 });
   for (const name of files) {
     fs.copyFileSync(path.join(distribution, name), path.join(temporary, name));
@@ -64,17 +64,20 @@ function copyRunner(distribution: string, target: string, files: string[]): void
   }
   try {
     fs.renameSync(temporary, target);
-  } catch {
-    // Another install was faster with the same content.
+  } catch (error) {
     fs.rmSync(temporary, { recursive: true, force: true });
+    // Another install was faster with the same content.
+    if (!fs.existsSync(target)) throw error;
   }
 }
 
 /** One older runner stays: a set-up that runs now may still load a part of it. */
 function removeOldRunners(folder: string, current: string): void {
   const others = fs.readdirSync(folder).filter((name) => name !== current && !name.endsWith('.tmp'));
-  const byAge = others.sort((a, b) => fs.statSync(path.join(folder, b)).mtimeMs - fs.statSync(path.join(folder, a)).mtimeMs);
-  for (const name of byAge.slice(1)) fs.rmSync(path.join(folder, name), { recursive: true, force: true });
+  const age = (name: string) => statIfThere(path.join(folder, name))?.mtimeMs ?? 0;
+  // A runner that is about to end may write into its folder meanwhile.
+  const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 20 };
+  for (const name of others.sort((a, b) => age(b) - age(a)).slice(1)) fs.rmSync(path.join(folder, name), options);
 }
 
 function isNewer(one: string, other: string): boolean {
