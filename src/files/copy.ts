@@ -37,7 +37,8 @@ export function copyInside(
     fs.renameSync(temporary, target);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
-    if (errorCode(error) === 'ENOENT' && lookAt(source) === null) return false;
+    // Gone by now, and perhaps there again.
+    if (errorCode(error) === 'ENOENT' && fs.existsSync(path.dirname(target))) return false;
     throw describeWrite(error, relative);
   }
   return true;

@@ -1,8 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Fault, fault } from '../fixtures/faults.ts';
+import { describe, expect, test } from 'vitest';
+import { fault } from '../fixtures/faults.ts';
 import { heldClaims, heldPorts, records } from '../fixtures/ledger.ts';
+import { stopped } from '../fixtures/stopped.ts';
 import { CLI, makeWorld, read, start, until, type World } from '../fixtures/world.ts';
 
 const CONFIG = `resources: { PORT: 24000 }
@@ -12,18 +13,6 @@ steps: { once: echo ran >> once.log }
 
 async function shop(world: World): Promise<string> {
   return world.repository('shop', { 'worktree.config.yaml': CONFIG, '.gitignore': '.env\n*.log\n' }, { '.env': 'PORT=24000\n' });
-}
-
-/** Starts a verb that stops (SIGSTOP) at a point, and waits until it has. */
-async function stopped(world: World, cwd: string, verb: string, at: Fault) {
-  const run = start(world, cwd, process.execPath, [CLI, verb], fault({ ...at, how: 'stop-before' }));
-  const pid = run.child.pid ?? 0;
-  onTestFinished(() => {
-    if (run.child.exitCode === null) run.child.kill('SIGKILL');
-  });
-  // proc(5): T is stopped by a signal.
-  await until(() => / T /.test(read('/proc', String(pid), 'stat')), 'the stop');
-  return { ...run, pid, goOn: () => process.kill(pid, 'SIGCONT') };
 }
 
 /** Long enough for one who looks twenty times a second to have taken over many times, in milliseconds. */

@@ -239,6 +239,25 @@ test('--all watches every known repository, and those that become known', async 
   await until(() => ready(world).includes('c'), 'a worktree of the second is set up');
 });
 
+test('a repository that was away, or that coppice was taken out of, may be watched again, and the watcher ends well', async () => {
+  const world = makeWorld();
+  const [main, out] = [await shop(world), await shop(world, CONFIG, 'out')];
+  for (const repository of [main, out]) {
+    await world.git(repository, 'worktree', 'add', '-q', '../passing', '-b', 'passing');
+    expect((await world.coppice(repository, 'remove', 'passing')).code).toBe(0);
+  }
+  const all = await watching(world, world.root, '--all');
+  await until(() => (all.output().match(/^watching /gm) ?? []).length === 2, 'both are watched');
+  fs.renameSync(main, `${main}-away`);
+  await until(() => all.output().includes('is not there any more'), 'the first is gone');
+  fs.renameSync(`${main}-away`, main);
+  const again = await watching(world, main);
+  expect(again.output()).not.toContain('already');
+  expect((await world.coppice(out, 'install', '--uninstall')).code).toBe(0);
+  all.child.kill('SIGTERM');
+  expect([(await all.ended).code, all.output()]).toEqual([0, expect.not.stringContaining('should not')]);
+});
+
 test('--once sets up what is not, gives back what is gone, and ends', async () => {
   const world = makeWorld();
   const main = await shop(world);
