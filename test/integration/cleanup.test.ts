@@ -10,7 +10,7 @@ import type { ResourceType } from '../../src/resources/resource.ts';
 import { resourceType } from '../../src/resources/table.ts';
 import { destroyVanished, findVanished, releaseVanished } from '../../src/vanished.ts';
 import { heldPorts, records } from '../fixtures/ledger.ts';
-import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, isAlive, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { PORT: 24100 }\n';
 
@@ -239,7 +239,7 @@ test('a step that a killed set-up left running is ended when its worktree is giv
   await world.git(main, 'worktree', 'remove', '--force', '../a');
   const gc = await world.coppice(main, 'gc');
   expect(gc.code, gc.stderr).toBe(0);
-  await until(() => !fs.existsSync(`/proc/${step}`) || /^State:\s+Z/m.test(read(`/proc/${step}/status`)), 'its end');
+  await until(() => !isAlive(step), 'its end');
 });
 
 test('a worktree that cannot be given back, whatever the reason, keeps none of the others', async () => {

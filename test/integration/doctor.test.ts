@@ -146,7 +146,7 @@ test('secrets that git does not ignore, and a schema that editors do not find, a
 
 test('who holds a port of a worktree, and a dev server on the main port, are named with their process', async () => {
   const world = makeWorld();
-  const base = 24_700;
+  const base = 25_700;
   const main = await shop(world, `resources: { PORT: ${base} }\n`, `PORT=${base}\n`);
   await world.git(main, 'worktree', 'add', '../a', '-b', 'a');
   await world.git(main, 'worktree', 'add', '../b', '-b', 'b');
@@ -158,7 +158,7 @@ test('who holds a port of a worktree, and a dev server on the main port, are nam
   await listen(path.join(world.root, 'a'), base);
   const { problems } = await doctor(world, main);
   expect(problems.map(({ about }) => about).sort()).toEqual(['a', 'b']);
-  expect(problems.find(({ about }) => about === 'a')?.text).toMatch(/listens on 24700, the main worktree's PORT$/);
+  expect(problems.find(({ about }) => about === 'a')?.text).toMatch(/listens on 25700, the main worktree's PORT$/);
   expect(problems.find(({ about }) => about === 'b')?.text).toMatch(/^its PORT, \d+, is taken by node \(process \d+ in .*shop\)$/);
 });
 

@@ -105,7 +105,7 @@ describe('clone, npm install, git worktree add', () => {
   });
 });
 
-test('20 npm installs at once in 20 worktrees: nothing fails, and the repository is as it was', { timeout: 400_000 }, async () => {
+test('20 npm installs at once in 20 worktrees: nothing fails, and the repository is as it was', { timeout: 1_200_000 }, async () => {
   const world = makeWorld();
   const coppice = `file:${await packed(world)}`;
   const main = await colleagues(world, {

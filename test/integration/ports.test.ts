@@ -17,11 +17,11 @@ function listen(port: number, host: string): Promise<void> {
 
 test.for(['127.0.0.1', '0.0.0.0', '::1', '::'])('a port that a foreign process uses on %s is never given', async (host) => {
   const world = makeWorld();
-  const main = await world.repository('shop', { 'worktree.config.yaml': config(24_300) });
-  await listen(24_310, host);
+  const main = await world.repository('shop', { 'worktree.config.yaml': config(25_800) });
+  await listen(25_810, host);
   await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
-  expect(records(world)).toMatchObject([{ slot: 2, ports: { PORT: 24_320 } }]);
-  expect(heldPorts(world)).toEqual([24_320]);
+  expect(records(world)).toMatchObject([{ slot: 2, ports: { PORT: 25_820 } }]);
+  expect(heldPorts(world)).toEqual([25_820]);
 });
 
 test("a base of another repository's main worktree is never given", async () => {
@@ -65,16 +65,16 @@ test('a branch gets the slot back that it had, when it is free', async () => {
 
 test('a worktree keeps its port while its own server listens on it, and a new resource gets one beside', async () => {
   const world = makeWorld();
-  const main = await world.repository('shop', { 'worktree.config.yaml': config(24_600) });
+  const main = await world.repository('shop', { 'worktree.config.yaml': config(25_900) });
   await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
   const worktree = path.join(world.root, 'x');
-  await listen(24_610, '0.0.0.0');
-  await listen(24_815, '0.0.0.0');
-  writeFiles(worktree, { 'worktree.config.yaml': config(24_600, ', API_PORT: 24703, OTHER: { type: port, base: 24805, step: 10 }') });
+  await listen(25_910, '0.0.0.0');
+  await listen(25_965, '0.0.0.0');
+  writeFiles(worktree, { 'worktree.config.yaml': config(25_900, ', API_PORT: 25933, OTHER: { type: port, base: 25955, step: 10 }') });
   const again = await world.coppice(worktree, 'up');
   expect(again.code, again.stderr).toBe(0);
-  expect(records(world)).toMatchObject([{ slot: 1, ports: { PORT: 24_610, API_PORT: 24_713, OTHER: 24_825 } }]);
-  expect(read(worktree, '.env')).toContain('PORT=24610\n');
+  expect(records(world)).toMatchObject([{ slot: 1, ports: { PORT: 25_910, API_PORT: 25_943, OTHER: 25_975 } }]);
+  expect(read(worktree, '.env')).toContain('PORT=25910\n');
 });
 
 test('a port that the config has lost is given back by up, and one that it has gained is said by --dry-run', async () => {

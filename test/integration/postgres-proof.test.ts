@@ -332,7 +332,12 @@ test('what a server refuses is said in its own words: read-only, a template, a p
   await server.sql('postgres', 'alter system set max_prepared_transactions = 5');
   await server.stop();
   await server.start();
-  const main = await shop(world, `DATABASE_URL=${server.url(await mine('refused'))}\n`, 'resources: { DATABASE_URL: postgres }\n');
+  const seeded = 'resources: { DATABASE_URL: { type: postgres, seed: slow.sql } }\n';
+  const main = await shop(world, `DATABASE_URL=${server.url(await mine('refused'))}\n`, seeded);
+  // Longer than the role allows.
+  writeFiles(main, { 'slow.sql': 'select pg_sleep(3);\n' });
+  await world.git(main, 'add', '-A');
+  await world.git(main, 'commit', '-qm', 'slow');
   const boss = new pg.Client(server.url('postgres'));
   await boss.connect();
   onTestFinished(() => boss.end());
@@ -341,9 +346,12 @@ test('what a server refuses is said in its own words: read-only, a template, a p
   const { worktree, code, stderr } = await add(world, main, 'a');
   expect([code, stderr]).toEqual([1, expect.stringContaining('is read-only now')]);
   await setting('alter role boss reset default_transaction_read_only');
-  await setting("alter role boss set statement_timeout = '30ms'; alter role boss set idle_session_timeout = '30ms'");
-  await up(world, worktree);
-  await setting('alter role boss reset all');
+  await setting("alter role boss set statement_timeout = '2s'; alter role boss set idle_session_timeout = '2s'");
+  try {
+    await up(world, worktree);
+  } finally {
+    await setting('alter role boss reset all');
+  }
 
   const refuses = async (sentence: RegExp) => {
     const result = await world.coppice(worktree, 'down');

@@ -69,12 +69,13 @@ test('a server of its own outlives the hook, keeps its data when it is killed, r
   const again = await world.coppice(worktree, 'up');
   expect(again.code, again.stderr).toBe(0);
   expect(again.stderr).toContain('its redis-server did not run; it was started again, with its data');
-  expect(portOf(world, 'x')).toBe(port);
-  expect(cli(port, 'GET', 'own')).toBe('1');
+  // The same port, unless somebody took it in between.
+  const next = portOf(world, 'x');
+  if (next !== port) expect(await answers(port)).toBe(true);
+  expect(cli(next, 'GET', 'own')).toBe('1');
   expect(read(worktree, 'seed.log')).toBe('x\n');
   expect(processes(world)[0]?.pid).not.toBe(before?.pid);
   await expectNothingLeft(world, main, 'x');
-  expect(await answers(port)).toBe(false);
 });
 
 test('two at once get two servers, also of two repositories, on ports that nobody has', async () => {
@@ -86,9 +87,11 @@ test('two at once get two servers, also of two repositories, on ports that nobod
   expect(new Set(ports).size).toBe(2);
   for (const [index, port] of ports.entries()) cli(port, 'SET', 'whose', String(index));
   expect(ports.map((port) => cli(port, 'GET', 'whose'))).toEqual(['0', '1']);
+  const both = processes(world);
   await world.git(mains[1] ?? '', 'worktree', 'remove', '--force', '../w1');
   await world.coppice(mains[1] ?? '', 'gc');
-  expect(await Promise.all(ports.map(answers))).toEqual([true, false]);
+  expect(both.filter(({ pid }) => isAlive(pid)).map(({ port }) => port)).toEqual([ports[0]]);
+  expect(await answers(ports[0] ?? 0)).toBe(true);
   await expectNothingLeft(world, mains[0] ?? '', 'w0');
 });
 

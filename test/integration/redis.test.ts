@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { countPoints, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
+import { freePort } from '../fixtures/servers/free-port.ts';
 import { type RedisServer, startRedis } from '../fixtures/servers/redis.ts';
 import { CLI, makeWorld, read, type World, writeFiles } from '../fixtures/world.ts';
 
@@ -289,7 +290,8 @@ describe('one sentence says', () => {
   });
 
   test.for([
-    ['a cluster', ['cluster-enabled yes'], 'is a cluster, which has only database 0'],
+    // By itself it would talk to others at a port that is 10000 higher, which there may not be.
+    ['a cluster', ['cluster-enabled yes', `cluster-port ${await freePort()}`], 'is a cluster, which has only database 0'],
     ['a server with one database', ['databases 1'], 'has no database but 0'],
   ] as const)('%s', async ([, settings, sentence]) => {
     const world = makeWorld();
@@ -345,7 +347,7 @@ test('a socket and TLS work as a port does', async () => {
   expect(made.code, made.stderr).toBe(0);
   for (const end of ['key', 'crt']) fs.chmodSync(`${certificate}.${end}`, 0o644);
   fs.chmodSync(world.root, 0o755);
-  const tlsPort = server.port + 1;
+  const tlsPort = await freePort();
   const settings = [`tls-port ${tlsPort}`, `tls-cert-file ${certificate}.crt`, `tls-key-file ${certificate}.key`, 'tls-auth-clients no'];
   const secure = await startRedis([...settings, `tls-ca-cert-file ${certificate}.crt`]);
   writeFiles(main, { '.env': `REDIS_URL=rediss://localhost:${tlsPort}/0\n` });

@@ -2,9 +2,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { heldPorts, records } from '../fixtures/ledger.ts';
-import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, isAlive, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { PORT: 24700 }\n';
+/** A watcher on which a busy machine plays no trick: see patient.cjs. */
+const PATIENT = { NODE_OPTIONS: `--require ${path.resolve(import.meta.dirname, '../fixtures/patient.cjs')}` };
 /** As a program adds a worktree that has git, and runs no hooks. */
 const WITHOUT_HOOKS = ['-c', 'core.hooksPath=/dev/null', 'worktree', 'add', '-q'];
 
@@ -12,9 +14,9 @@ async function shop(world: World, config = CONFIG, name = 'shop'): Promise<strin
   return world.repository(name, { 'worktree.config.yaml': config, '.gitignore': '.env\n*.log\n' }, { '.env': 'PORT=24700\n' });
 }
 
-/** Starts `coppice watch`, and waits until it watches. */
-async function watching(world: World, cwd: string, ...args: string[]) {
-  const watch = start(world, cwd, process.execPath, [CLI, 'watch', ...args]);
+/** Starts `coppice watch`, and waits until it watches. @param env to wait for a hook and an index without end: {@link PATIENT} */
+async function watching(world: World, cwd: string, args: string[] = [], env: NodeJS.ProcessEnv = {}) {
+  const watch = start(world, cwd, process.execPath, [CLI, 'watch', ...args], env);
   onTestFailed(() => console.error(watch.output()));
   onTestFinished(async () => {
     watch.child.kill('SIGKILL');
@@ -51,7 +53,7 @@ test('a worktree that was added without hooks is set up, and its port is given b
 test('a worktree that is put together by hand, as a library does, is set up when its index is there', async () => {
   const world = makeWorld();
   const main = await shop(world);
-  const watch = await watching(world, main);
+  const watch = await watching(world, main, [], PATIENT);
   const admin = path.join(main, '.git/worktrees/made');
   const root = path.join(world.root, 'made');
   await world.git(main, 'branch', 'made');
@@ -95,7 +97,7 @@ exec '${process.execPath}' '${CLI}' hook
 `,
   });
   fs.chmodSync(path.join(hooks, 'post-checkout'), 0o755);
-  const watch = await watching(world, main);
+  const watch = await watching(world, main, [], PATIENT);
   const adding = start(world, main, 'git', ['-c', `core.hooksPath=${hooks}`, 'worktree', 'add', '../a', '-b', 'a']);
   await until(() => fs.existsSync(path.join(main, '.git/worktrees/a/coppice-hook')), 'the hook fires');
   await world.git(main, ...WITHOUT_HOOKS, '../b', '-b', 'b');
@@ -210,7 +212,7 @@ test('Ctrl-C ends the watcher and the set-ups that it started, steps and all', a
   await until(() => fs.existsSync(file) && read(file) !== '', 'the step runs');
   watch.child.kill('SIGINT');
   expect((await watch.ended).code).toBe(0);
-  expect(fs.existsSync(`/proc/${read(file).trim()}`)).toBe(false);
+  expect(isAlive(Number(read(file)))).toBe(false);
   expect(records(world)).toMatchObject([{ state: 'failed' }]);
 });
 
@@ -229,7 +231,7 @@ test('--all watches every known repository, and those that become known', async 
   const world = makeWorld();
   const first = await shop(world);
   await world.git(first, 'worktree', 'add', '-q', '../a', '-b', 'a');
-  const watch = await watching(world, world.root, '--all');
+  const watch = await watching(world, world.root, ['--all']);
   const second = await shop(world, 'resources: { PORT: 24800 }\n', 'second');
   await world.git(second, 'worktree', 'add', '-q', '../b', '-b', 'b');
   await until(() => watch.output().includes(`watching ${second}/.git`), 'the second is watched');
@@ -246,7 +248,7 @@ test('a repository that was away, or that coppice was taken out of, may be watch
     await world.git(repository, 'worktree', 'add', '-q', '../passing', '-b', 'passing');
     expect((await world.coppice(repository, 'remove', 'passing')).code).toBe(0);
   }
-  const all = await watching(world, world.root, '--all');
+  const all = await watching(world, world.root, ['--all']);
   await until(() => (all.output().match(/^watching /gm) ?? []).length === 2, 'both are watched');
   fs.renameSync(main, `${main}-away`);
   await until(() => all.output().includes('is not there any more'), 'the first is gone');

@@ -51,11 +51,12 @@ describe('a file that is built to hurt is told of at once', () => {
     ['flow maps as keys', '{? '.repeat(DEEP), /nested more than 40/],
     ['lists and maps in turn', '[{'.repeat(DEEP), /nested more than 40/],
   ])('%s', async (_name, text, says) => {
-    const started = performance.now();
+    // The time of this process alone: the machine may be busy.
+    const started = process.cpuUsage();
     const [first] = told(await load(text));
     expect(first).toMatch(says);
     // A tenth of this is usual; quadratic work would take minutes.
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(10);
   });
 
   const LONG = 60_000;
@@ -246,6 +247,8 @@ describe('thousands of broken configs come to problems or to a config, never to 
     expect(told(await load(VALID))).toEqual(['ok']);
   });
 
+  const INTERNALS = /undefined|\[object|NaN|native code|Invalid input/;
+
   async function judged(root: string, text: string): Promise<void> {
     fs.writeFileSync(path.join(root, NAME), text);
     const loaded = await loadConfig(root, root);
@@ -255,7 +258,8 @@ describe('thousands of broken configs come to problems or to a config, never to 
     }
     expect(loaded.problems.length).toBeGreaterThan(0);
     for (const problem of loaded.problems) {
-      expect(formatProblem(problem)).not.toMatch(/undefined|\[object|NaN|native code|Invalid input/);
+      // What the text itself says may be quoted.
+      if (!INTERNALS.test(text)) expect(formatProblem(problem)).not.toMatch(INTERNALS);
       expect(problem.message).not.toBe('');
       if (problem.source !== null) expect(problem.column).toBeLessThanOrEqual(problem.source.length + 1);
     }

@@ -55,7 +55,7 @@ async function judge(seed: number, count: number): Promise<{ count: number; ok: 
 }
 
 test(`${COUNT} generated configs come to a config or to problems: no crash, no hang, none needs ${MOST_MEMORY} MB`, {
-  timeout: 1_200_000,
+  timeout: 2_400_000,
 }, async () => {
   const seed = Math.floor(Math.random() * 2 ** 30);
   const each = COUNT / PROCESSES;

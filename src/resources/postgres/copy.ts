@@ -53,7 +53,7 @@ export async function dumpAndLoad({ server, address, source, target, rows, signa
   const load = await findPsql(server, address, target, dump);
   // Who is no superuser can neither give objects away nor grant in another's name.
   const own = server.user.superuser ? [] : ['--no-owner', '--no-privileges'];
-  const loading = spawn(load.command, [...load.args, ...ALIVE, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
+  const loading = spawn(load.command, [...load.args, ...readingAll(server)], {
     env: load.env,
     stdio: ['pipe', 'ignore', 'pipe'],
   });
@@ -87,6 +87,15 @@ export async function dumpAndLoad({ server, address, source, target, rows, signa
   if (why !== null) throw new Failure(`${source} could not be copied: ${why}`);
 }
 
+/** What psql is told that reads SQL from its input to the end: at the first error it stops, and what is set for the role ends nothing. */
+function readingAll({ version }: Server): string[] {
+  const limits = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'];
+  if (version >= 140_000) limits.push('idle_session_timeout');
+  if (version >= 170_000) limits.push('transaction_timeout');
+  const set = limits.map((name) => `set ${name} = 0`).join('; ');
+  return [...ALIVE, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-c', set, '-f', '-'];
+}
+
 /** Whether a dump begins with a setting that the server does not know: the programs of 17 and later write it for any server. */
 function knowsTooMuch({ version }: Program, server: Server): boolean {
   return version >= 17 && server.version < 170_000;
@@ -108,7 +117,7 @@ export async function runSqlFile(
   const { command, args, env } = await findPsql(server, address, database);
   const input = fs.openSync(file, 'r');
   try {
-    const child = spawn(command, [...args, ...ALIVE, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null'], {
+    const child = spawn(command, [...args, ...readingAll(server)], {
       env,
       cwd: path.dirname(stands),
       stdio: [input, 'ignore', 'pipe'],
@@ -138,7 +147,12 @@ function ended(child: ReturnType<typeof spawn>, name: string): Promise<string | 
 
 /** What is cut must be without secrets: half of one is one. */
 function lastWords(said: string): string {
-  return redact(said).trim().split('\n').slice(-3).join(' ').slice(-2000);
+  return redact(said.replace(/^psql:<stdin>:\d+: /gm, ''))
+    .trim()
+    .split('\n')
+    .slice(-3)
+    .join(' ')
+    .slice(-2000);
 }
 
 /**
