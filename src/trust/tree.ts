@@ -134,11 +134,11 @@ function filesAt(root: string, base: string): string[] {
  * @throws {Failure} for a name that is not UTF-8: it could not be told from another
  */
 function filesBelow(root: string, folder: string, everywhere: boolean, budget: { left: number }, above: readonly Above[] = []): string[] {
-  const here = path.join(root, folder);
-  const real = realPathIfThere(here);
-  if (real === null || above.some((one) => one.real === real)) return [];
+  const found = lookInto(path.join(root, folder));
+  if (found === null || above.some((one) => one.real === found.real)) return [];
+  const { real, entries } = found;
   const links = above.filter(({ isLink }) => isLink).length;
-  return entriesOf(here).flatMap((entry) => {
+  return entries.flatMap((entry) => {
     budget.left -= links > 0 ? FILES_FOR_ONE_BELOW_A_LINK : 1;
     if (budget.left < 0 || links > MOST_LINKS)
       throw new Failure(`\`inputs\` reach more files, or go through more links, than anybody looks at: the last is below ${folder}.`, 2);
@@ -149,13 +149,13 @@ function filesBelow(root: string, folder: string, everywhere: boolean, budget: {
   });
 }
 
-/** What is in a folder; nothing when another program, such as a step that builds, has removed it meanwhile. */
-function entriesOf(folder: string): fs.Dirent<Buffer>[] {
+/** What is in a folder, and where that is; null when another program, such as a step that builds, has removed it meanwhile. */
+function lookInto(folder: string): { real: string; entries: fs.Dirent<Buffer>[] } | null {
   try {
-    return fs.readdirSync(folder, { withFileTypes: true, encoding: 'buffer' });
+    return { real: fs.realpathSync(folder), entries: fs.readdirSync(folder, { withFileTypes: true, encoding: 'buffer' }) };
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) throw error;
-    return [];
+    return null;
   }
 }
 
