@@ -26,7 +26,7 @@ const isSetUp = process.argv[2] === 'hook' || process.argv[2] === 'up';
 if (isRunner && isSetUp && (!cachedData || script.cachedDataRejected)) {
   process.on('exit', () => {
     try {
-      const temporary = `${cacheFile}.${process.pid}.tmp`;
+      const temporary = `${cacheFile}.${process.pid}-${process.hrtime.bigint()}.tmp`;
       fs.writeFileSync(temporary, script.createCachedData(), { mode: 0o644 });
       fs.renameSync(temporary, cacheFile);
     } catch {

@@ -8,6 +8,7 @@ import type { StateDir } from './ledger/state-dir.ts';
 import { Failure } from './outcome.ts';
 import { own } from './own.ts';
 import type { Reporter } from './report/reporter.ts';
+import { shellQuote } from './report/shell-quote.ts';
 import { forgetResources, isCalled } from './take-down.ts';
 import { forgetRepository, releaseVanished } from './vanished.ts';
 
@@ -50,7 +51,7 @@ async function forgetThing(state: StateDir, words: string, dryRun: boolean, repo
     }),
   );
   if (found.length > 1) {
-    const which = found.map(({ record, name }) => `${record.path} (\`gc --forget '${name} of ${record.id}'\`)`);
+    const which = found.map(({ record, name }) => `${record.path} (\`git coppice gc --forget ${shellQuote(`${name} of ${record.id}`)}\`)`);
     throw new Failure(`${found.length} worktrees have what is called \`${words}\`. Say which: ${which.join(', ')}.`, 2);
   }
   for (const { where, record, name } of found) {

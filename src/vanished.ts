@@ -63,8 +63,7 @@ export function releaseVanished(where: Where, types: TypeLookup = resourceType):
         path: record.path,
         repository: where.repository,
       });
-      // What is still there keeps its own claims.
-      // Its set-up may have gone on until now.
+      // What is still there keeps its own claims. Looked at again: its set-up may have gone on until now.
       if (holds(record, types)) releasePlace(journal, claims);
       else {
         releaseAll(journal, claims);
@@ -154,7 +153,8 @@ export async function forgetRepository(where: Where, report: Reporter, stillTher
   let whole = true;
   for (const id of recordedWorktrees(where.state, where.repository))
     whole = (await destroyVanished(where, id, { report, stillThere })) === 'done' && whole;
-  if (!whole) return false;
+  // One may have been set up meanwhile.
+  if (!whole || recordedWorktrees(where.state, where.repository).length > 0) return false;
   forgetRepositoryClaims(where.state, where.repository);
   fs.rmSync(path.join(where.state.repos, where.repository), { recursive: true, force: true });
   return true;

@@ -7,6 +7,7 @@ import { type KnownRepository, knownRepositories, readRepositoryId } from '../le
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
 import { errorCode, errorMessage, explain } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
+import { shellQuote } from '../report/shell-quote.ts';
 import { resourceType } from '../resources/table.ts';
 import { describe } from '../take-down.ts';
 import { removeTorn } from '../torn.ts';
@@ -120,7 +121,7 @@ async function giveBack(
   if (end === 'done') report.text(`✓ ${record.slug}: gave back ${all}`);
   if (end !== 'kept' || keepsData) return true;
   report.text(`${record.slug}: kept, and tried again by the next \`git coppice gc\``);
-  for (const what of outside) report.text(`    if it is gone for good: git coppice gc --forget '${what}'`);
+  for (const what of outside) report.text(`    if it is gone for good: git coppice gc --forget ${shellQuote(what)}`);
   return false;
 }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { configsIn } from '../config/find.ts';
 import { removeExcludes } from '../files/exclude.ts';
 import { git } from '../git/git.ts';
+import { forgetWorktreeIds } from '../git/identity.ts';
 import { addAlias, removeAlias } from '../git/install/alias.ts';
 import { addConfigHook, removeConfigHook } from '../git/install/config-hook.ts';
 import { installLauncher, isInstalled, removeLauncher } from '../git/install/launcher.ts';
@@ -123,10 +124,15 @@ async function notCommitted(main: string, files: string[]): Promise<string[]> {
   return files.filter((_, index) => stdout[index] !== '');
 }
 
-/** Whether a worktree has nothing any more but its place: `down` in it was the last. */
+/** Whether a worktree has nothing any more but its place: `down` in it was the last. Of a record that cannot be read nobody knows. */
 function isDown(repository: string, worktree: string): boolean {
-  const record = readJournal(worktreeFolder(openStateDir(), repository, worktree));
-  return record?.state === 'down' && held(record).length === 0;
+  try {
+    const record = readJournal(worktreeFolder(openStateDir(), repository, worktree));
+    return record?.state === 'down' && held(record).length === 0;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return false;
+  }
 }
 
 async function undo({ repository }: Place, hookPlace: HookPlace, report: Reporter): Promise<number> {
@@ -154,7 +160,9 @@ async function undo({ repository }: Place, hookPlace: HookPlace, report: Reporte
     );
     return 0;
   }
-  removeExcludes(commonDir);
+  if (forgetWorktreeIds(commonDir))
+    report.text('our lines in .git/info/exclude stay: they keep what the worktrees were given out of `git status`');
+  else removeExcludes(commonDir);
   fs.rmSync(path.join(commonDir, 'coppice'), { recursive: true, force: true });
   if (undone.length + agents.length === 0) report.text('nothing was installed here');
   return 0;

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { findPlace, type Worktree } from '../git/worktrees.ts';
 import { readRepositoryId } from '../ledger/repositories.ts';
@@ -147,7 +148,8 @@ export async function hook(): Promise<number> {
     );
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    report.text(`coppice: ${error.message}\nThe worktree is there but not set up. When that is mended: \`git coppice up\`.`);
+    report.text(`coppice: ${error.message}`);
+    if (fs.existsSync(worktree.path)) report.text('The worktree is there but not set up. When that is mended: `git coppice up`.');
     return 1;
   }
 }

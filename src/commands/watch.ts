@@ -5,6 +5,7 @@ import { listFolder, makeFolder } from '../ledger/document.ts';
 import { type Ownership, tryOwn } from '../ledger/owner.ts';
 import { type KnownRepository, knownRepositories, knowRepository } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
+import { errorCode } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
 import { RepositoryWatch } from '../watch/repository.ts';
 import { openSetUps, type SetUps } from '../watch/set-ups.ts';
@@ -36,16 +37,18 @@ export async function watch(options: WatchOptions): Promise<number> {
     setUps: openSetUps(),
     watched: new Map(),
   };
+  // Before it can be interrupted: nothing is begun yet that must be ended.
+  const own = options.all ? null : await thisRepository(state);
   let code = 0;
   const orInterrupted = await interruptible(async (signal) => {
     const interrupted = new Promise<0>((resolve) => signal.addEventListener('abort', () => resolve(0), { once: true }));
     try {
-      code = await Promise.race([options.once ? once(session, options) : follow(session, options), interrupted]);
+      code = await Promise.race([options.once ? once(session, own) : follow(session, own), interrupted]);
     } finally {
       for (const { watch } of session.watched.values()) watch.close();
       session.watches.close();
       await session.setUps.end();
-      for (const { right } of session.watched.values()) right?.release();
+      for (const { right } of session.watched.values()) giveBack(right);
     }
     return code;
   });
@@ -59,17 +62,17 @@ async function thisRepository(state: StateDir): Promise<KnownRepository> {
 }
 
 /** What is to be done now: nobody is kept from watching meanwhile, and two set-ups of one worktree are one. */
-async function once(session: Session, { all }: WatchOptions): Promise<number> {
-  const repositories = all ? knownRepositories(session.state) : [await thisRepository(session.state)];
+async function once(session: Session, own: KnownRepository | null): Promise<number> {
+  const repositories = own === null ? knownRepositories(session.state) : [own];
   for (const repository of repositories) add(session, repository, null);
   await Promise.all([...session.watched.values()].map(({ watch }) => Promise.race([watch.idle(), watch.ended])));
   return 0;
 }
 
 /** @returns 1 when the repository is gone; 0 when another process watches it */
-async function follow(session: Session, { all }: WatchOptions): Promise<number> {
-  if (all) return followAll(session);
-  const ended = begin(session, await thisRepository(session.state));
+async function follow(session: Session, own: KnownRepository | null): Promise<number> {
+  if (own === null) return followAll(session);
+  const ended = begin(session, own);
   if (ended === null) return 0;
   await ended;
   return 1;
@@ -124,8 +127,17 @@ function begin(session: Session, repository: KnownRepository): Promise<void> | n
 
 /** One that is not there any more is given up: when it is back, another process may watch it. */
 function stop({ watched }: Session, id: string): void {
-  watched.get(id)?.right?.release();
+  giveBack(watched.get(id)?.right ?? null);
   watched.delete(id);
+}
+
+/** With the repository's place in the ledger, when coppice was taken out of it, the right to watch it is gone. */
+function giveBack(right: Ownership | null): void {
+  try {
+    right?.release();
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
 }
 
 function add(session: Session, { id, commonDir }: KnownRepository, right: Ownership | null): Promise<void> {

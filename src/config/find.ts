@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { temporaryName } from '../ledger/document.ts';
 import type { LoadedConfig } from './load.ts';
 import type { Config } from './schema.ts';
 
@@ -60,7 +61,7 @@ function remembered(): Remembered | null {
 
 function remember(judged: Remembered): void {
   if (MEMORY === null) return;
-  const temporary = `${MEMORY}.${process.pid}.tmp`;
+  const temporary = temporaryName(MEMORY);
   try {
     fs.writeFileSync(temporary, JSON.stringify(judged), { mode: 0o600 });
     fs.renameSync(temporary, MEMORY);

@@ -4,7 +4,7 @@ import { recordOf } from '../commands/target.ts';
 import { up } from '../commands/up.ts';
 import { configsIn } from '../config/find.ts';
 import { askAboutPaths } from '../files/exclude.ts';
-import { findShared } from '../files/isolation.ts';
+import { findShared, NOT_LOOKED_AT } from '../files/isolation.ts';
 import { fileTasks } from '../files/sources.ts';
 import type { Place, Worktree } from '../git/worktrees.ts';
 import { currentOwner } from '../ledger/owner.ts';
@@ -48,7 +48,13 @@ async function examineWorktree(place: Place, worktree: Worktree): Promise<Findin
   if (shared instanceof Failure) return [problem(about, shared.message.split('\n')[0] ?? '', `npx coppice check ${path}, then ${mend}`)];
   if (shared.length > 0)
     return shared.map((text) =>
-      problem(about, text, `${mend}; if it stays, give the variable a value of its own, or list it under \`shared:\``),
+      problem(
+        about,
+        text,
+        text.startsWith(NOT_LOOKED_AT)
+          ? 'call it otherwise than an env file, or make it smaller'
+          : `${mend}; if it stays, give the variable a value of its own, or list it under \`shared:\``,
+      ),
     );
   return [fine(about, 'ready; nothing in its env files points at the main worktree')];
 }

@@ -11,6 +11,9 @@ const SERVICE =
 /** Files that no program reads: they are for people to copy. */
 const SAMPLE = /(^|[._-])(example|sample|template|dist|defaults?|tpl|bak|orig)([._-]|$)/i;
 
+/** What the line of a file begins with that could not be judged. */
+export const NOT_LOOKED_AT = 'not looked at: ';
+
 export interface IsolationInput {
   worktree: string;
   /** The env files to read, relative to the worktree. */
@@ -39,7 +42,7 @@ export function findShared({ worktree, files, variables, carry, mainPath, shared
       values = readEnvFile(path.join(worktree, file));
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      found.push(`not looked at: ${error.message}`);
+      found.push(`${NOT_LOOKED_AT}${error.message}`);
       continue;
     }
     for (const [name, value] of Object.entries(values)) {

@@ -44,12 +44,7 @@ export async function placeFile(input: PlaceInput): Promise<Placed> {
     case 'copy':
     case 'link':
     case 'sqlite':
-      if (missing)
-        return {
-          ...outcome(input, 'missing', `no ${from} in the main worktree`),
-          warnings: [`${file.path}: the main worktree has no ${from}, so there is nothing to ${action === 'link' ? 'link to' : 'copy'}`],
-        };
-      return placeCopy(input, action, source);
+      return missing ? missingSource(input, action, from) : placeCopy(input, action, source, from);
     case 'merge':
       return placeMerge(input, missing ? null : readText(source, from), from);
     case 'env':
@@ -71,16 +66,24 @@ export function withdrawFile(worktree: string, relative: string): boolean {
   return true;
 }
 
-async function placeCopy(input: PlaceInput, action: 'copy' | 'link' | 'sqlite', source: string): Promise<Placed> {
+function missingSource(input: PlaceInput, action: 'copy' | 'link' | 'sqlite', from: string): Placed {
+  return {
+    ...outcome(input, 'missing', `no ${from} in the main worktree`),
+    warnings: [`${input.file.path}: the main worktree has no ${from}, so there is nothing to ${action === 'link' ? 'link to' : 'copy'}`],
+  };
+}
+
+async function placeCopy(input: PlaceInput, action: 'copy' | 'link' | 'sqlite', source: string, from: string): Promise<Placed> {
   const { file, worktree, signal } = input;
   if (action === 'link')
     return linkInside(source, worktree, file.path)
       ? outcome(input, 'written', `link to ${source}`)
       : outcome(input, 'unchanged', 'there already');
-  if (action === 'copy')
-    return copyInside(source, worktree, file.path, fileMode(file), input.isTrackedFile)
-      ? outcome(input, 'written', 'copied')
-      : outcome(input, 'unchanged', 'there already');
+  if (action === 'copy') {
+    if (copyInside(source, worktree, file.path, fileMode(file), input.isTrackedFile)) return outcome(input, 'written', 'copied');
+    // Not there either: a program has taken it away meanwhile.
+    return statIfThere(source) === null ? missingSource(input, action, from) : outcome(input, 'unchanged', 'there already');
+  }
   if (standing(worktree, file.path) !== 'nothing') return outcome(input, 'unchanged', 'there already');
   const target = prepareInside(worktree, file.path);
   const temporary = temporaryBeside(target);

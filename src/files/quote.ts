@@ -1,3 +1,4 @@
+import { shellQuote } from '../report/shell-quote.ts';
 /**
  * A value as a line of an env file that all readers read the same: dotenv 16–18, Vite, Node, python-dotenv, Compose, Ruby's
  * dotenv, bash, dash and `docker --env-file` agree only on these forms. Escapes inside quotes are read differently.
@@ -14,5 +15,5 @@ export function quoteForAll(value: string): string | null {
 /** A value quoted for POSIX shells, which can express any text but NUL. @returns null when it cannot be expressed */
 export function quoteForShell(value: string): string | null {
   if (/[\0\p{Cs}]/u.test(value)) return null;
-  return /^[A-Za-z0-9._/:@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+  return /^[A-Za-z0-9._/:@%+,=-]+$/.test(value) ? value : shellQuote(value);
 }

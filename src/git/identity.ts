@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { createDocument, FOR_ALL, listFolder, readDocument } from '../ledger/document.ts';
-import { Failure } from '../outcome.ts';
+import { createDocument, FOR_ALL, listFolder, readDocument, removeIfThere } from '../ledger/document.ts';
+import { errorCode, Failure } from '../outcome.ts';
+import { keepNothing } from './kept.ts';
 
 const FORMAT = 'coppice-worktree';
 
@@ -20,7 +21,11 @@ export function readWorktreeId(adminDir: string): string | null {
 export function ensureWorktreeId(adminDir: string): string {
   const known = readWorktreeId(adminDir);
   if (known !== null) return known;
-  createDocument(path.join(adminDir, 'coppice'), FORMAT, { id: randomUUID() }, FOR_ALL);
+  try {
+    createDocument(path.join(adminDir, 'coppice'), FORMAT, { id: randomUUID() }, FOR_ALL);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT' || fs.existsSync(adminDir)) throw error;
+  }
   const id = readWorktreeId(adminDir);
   if (id === null) throw new Failure('The worktree was removed meanwhile.');
   return id;
@@ -35,4 +40,11 @@ export function livingWorktreeIds(commonDir: string): Set<string> {
   const folder = path.join(commonDir, 'worktrees');
   const ids = listFolder(folder).map((name) => readWorktreeId(path.join(folder, name)));
   return new Set(ids.filter((id) => id !== null));
+}
+
+/** Takes the ids of all worktrees away, and what was kept of them. @returns whether any had one */
+export function forgetWorktreeIds(commonDir: string): boolean {
+  const folders = listFolder(path.join(commonDir, 'worktrees')).map((name) => path.join(commonDir, 'worktrees', name));
+  for (const folder of folders) keepNothing(folder);
+  return folders.map((folder) => removeIfThere(path.join(folder, 'coppice'))).includes(true);
 }

@@ -138,7 +138,7 @@ export function readPlainIfThere(file: string): string | null {
   return readIfThere(file);
 }
 
-/** Who may read a file of the common git directory that holds nothing private: every user of the clone. */
+/** Who may read a file of the common git directory that holds nothing private: every user of the clone whom the umask leaves it to. */
 export const FOR_ALL = 0o644;
 
 /** A name for what becomes `target` when it is whole, which no other process uses, in another container neither. */

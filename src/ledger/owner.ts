@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { errorCode } from '../outcome.ts';
-import { documentText, linkNew, parseHeader, readDocument, readIfThere, removeIfThere, writeTemporary } from './document.ts';
+import { documentText, linkNew, listFolder, parseHeader, readDocument, readIfThere, removeIfThere, writeTemporary } from './document.ts';
 import { isRunning, markProcess, type ProcessMark } from './process.ts';
 
 /**
@@ -31,9 +30,7 @@ export interface Ownership {
 }
 
 /** What `tryOwn` found: the right, or who has it. */
-export type OwnAttempt =
-  /** `released`: who had it before gave it back, and did not die with it. */
-  { held: Ownership; released: boolean } | { by: { pid: number; verb: string } };
+export type OwnAttempt = { held: Ownership } | { by: { pid: number; verb: string } };
 
 /**
  * Takes a worktree's record unless a running process has it.
@@ -47,7 +44,7 @@ export function tryOwn(folder: string, verb: string): OwnAttempt {
     const mark = markProcess();
     if (!mark) throw new Error('this process is not in the process table');
     const record: OwnerRecord = { ...mark, generation: (end?.generation ?? 0) + 1, nonce: randomUUID(), verb, released: false };
-    if (claimGeneration(folder, record)) return { held: ownership(folder, record), released: end?.released ?? false };
+    if (claimGeneration(folder, record)) return { held: ownership(folder, record) };
   }
 }
 
@@ -79,7 +76,11 @@ function claimGeneration(folder: string, record: OwnerRecord): boolean {
     return false;
   }
   fs.renameSync(name, root);
-  for (let older = record.generation - 1; removeIfThere(`${root}.${older}`); older -= 1);
+  // Also of who was killed after it had seen a chain that had gone on since: below ours, none means anything.
+  for (const older of listFolder(folder)) {
+    const generation = /^owner\.(\d+)$/.exec(older)?.[1];
+    if (generation !== undefined && Number(generation) < record.generation) removeIfThere(path.join(folder, older));
+  }
   return true;
 }
 
@@ -127,14 +128,7 @@ function ownership(folder: string, record: OwnerRecord): Ownership {
   };
   return {
     nonce: record.nonce,
-    release: () => {
-      try {
-        replace({ ...record, released: true });
-      } catch (error) {
-        // With what it is a right to, the right is gone.
-        if (errorCode(error) !== 'ENOENT' || fs.existsSync(folder)) throw error;
-      }
-    },
+    release: () => replace({ ...record, released: true }),
     handOver: (pid, verb) => {
       const mark = markProcess(pid);
       if (mark) replace({ ...record, ...mark, verb });

@@ -45,10 +45,12 @@ export function approvalsOf(commonDir: string): Approvals | null {
 }
 
 async function judgeContent(closure: Closure, place: Place, settings: Settings, approvals: Approvals | null): Promise<string | null> {
-  if (settings.trust === 'all' || approvals?.has(closure.digest)) return null;
+  if (settings.trust === 'all') return null;
   if (approvals?.refused) return approvals.refused;
   const first = approvals?.first() ?? null;
+  // Before what was approved: without the remotes of then, nothing could be told to come from outside.
   if (approvals === null || first === null) return 'nothing of this repository was approved on this machine yet';
+  if (approvals.has(closure.digest)) return null;
   const changed = changedParts(approvals.last()?.content ?? null, closure.content);
   const why = `what it asks for was not approved on this machine${changed}`;
   if (settings.trust === 'strict') return why;

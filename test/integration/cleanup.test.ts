@@ -287,7 +287,7 @@ test('what is called alike is forgotten one by one: what was left first, and of 
       ['b', 0, 'ready'],
     ],
   ]);
-  const [first = ''] = [...both.stderr.matchAll(/\/a \(`gc --forget '([^']+)'`\)/g)].map(([, name]) => name);
+  const [first = ''] = [...both.stderr.matchAll(/\/a \(`git coppice gc --forget '([^']+)'`\)/g)].map(([, name]) => name);
   expect([(await forget(first)).code, what()]).toEqual([
     0,
     [

@@ -98,16 +98,27 @@ describe('without a hook manager', () => {
   test('uninstall after `down` leaves nothing: the worktree goes on as git made it', async () => {
     const world = makeWorld();
     const main = await world.repository('shop', FILES);
-    const before = read(main, '.git/info/exclude');
     await world.git(main, 'worktree', 'add', '../x');
     const worktree = path.join(world.root, 'x');
     expect((await world.coppice(worktree, 'down')).code).toBe(0);
     const { code, stderr } = await world.run(main, 'git', ['coppice', 'install', '--uninstall']);
     expect([code, stderr]).toEqual([0, expect.not.stringContaining('still set up')]);
-    expect([fs.existsSync(path.join(main, '.git/coppice')), read(main, '.git/info/exclude'), records(world)]).toEqual([false, before, []]);
+    expect([fs.existsSync(path.join(main, '.git/coppice')), records(world)]).toEqual([false, []]);
+    expect(fs.existsSync(path.join(main, '.git/worktrees/x/coppice'))).toBe(false);
     await world.coppice(main, 'install');
     expect((await world.coppice(worktree, 'up')).code).toBe(0);
     expect(records(world)).toHaveLength(1);
+  });
+
+  test('uninstall takes the hook out whatever the ledger is like', async () => {
+    const world = makeWorld();
+    const main = await world.repository('shop', FILES);
+    await world.git(main, 'worktree', 'add', '../x');
+    const [{ repository, id } = { repository: '', id: '' }] = records(world);
+    fs.writeFileSync(path.join(world.state, 'repos', repository, 'worktrees', id, 'journal'), 'damaged\n');
+    const { code, stderr } = await world.coppice(main, 'install', '--uninstall');
+    expect([code, stderr]).toEqual([0, expect.stringContaining('1 worktree is still set up')]);
+    expect(fs.existsSync(path.join(main, '.git/hooks/post-checkout'))).toBe(false);
   });
 
   test('install by the runner that is there, with what it has kept of set-ups, changes nothing', async () => {

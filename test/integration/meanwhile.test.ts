@@ -188,6 +188,21 @@ test('a person who says that work from outside may go on is not overruled by one
   expect(up.code, up.stderr).toBe(0);
 });
 
+test('a first approval that was cut off approves nothing, until the next', async () => {
+  const world = makeWorld(onTestFinished, { asks: true });
+  const main = await shop(world);
+  fs.rmSync(world.state, { recursive: true });
+  const killed = await world.run(main, process.execPath, [CLI, 'install'], {
+    env: fault({ at: 'approvals/first$', nth: 1, how: 'kill-before' }),
+  });
+  expect(killed.signal).toBe('SIGKILL');
+  const added = await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x']);
+  expect([added.code, added.stderr]).toEqual([0, expect.stringContaining('nothing of this repository was approved on this machine yet')]);
+  expect((await world.coppice(main, 'install')).code).toBe(0);
+  const up = await world.coppice(path.join(world.root, 'x'), 'up');
+  expect(up.code, up.stderr).toBe(0);
+});
+
 test('several installs at once, while runners of earlier versions go', async () => {
   const world = makeWorld();
   const main = await shop(world);

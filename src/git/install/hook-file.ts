@@ -6,6 +6,8 @@ import { markedPart, OPENING } from './marked.ts';
 
 /** Where a hook that is no shell script goes, to be called after our block. */
 const ASIDE = 'post-checkout.before-coppice';
+/** Where link(2) is not for us: a filesystem without it, or a file of another user (Linux' protected_hardlinks). */
+const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV'];
 /** The shells that understand the block. */
 const SHELL = /^#!\s*\S*\/(env\s+)?(sh|bash|dash|ash|ksh|zsh)\b/;
 
@@ -64,7 +66,12 @@ function setAside(file: string): boolean {
     else fs.linkSync(file, aside);
     return true;
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error;
+    const code = errorCode(error) ?? '';
+    if (NO_LINKS.includes(code) && !fs.existsSync(aside)) {
+      fs.renameSync(file, aside);
+      return true;
+    }
+    if (code !== 'EEXIST') throw error;
   }
   if (isSameHook(file, aside)) return true;
   const stat = fs.lstatSync(file);

@@ -1,3 +1,4 @@
+import { shellQuote } from '../../report/shell-quote.ts';
 import { VERSION } from '../../version.ts';
 
 /** The file in a worktree's admin directory by which one hook takes the worktree. */
@@ -108,8 +109,4 @@ if [ ! -x "$node" ]; then
 fi
 exec "$node" "$runner" "$@"
 `;
-}
-
-function shellQuote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

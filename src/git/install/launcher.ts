@@ -5,6 +5,7 @@ import { listFolder, readIfThere, statIfThere, temporaryName } from '../../ledge
 import { VERSION } from '../../version.ts';
 import { HOOK_MARK, launcherText } from './launcher-text.ts';
 
+const HOUR_MS = 3_600_000;
 /** What V8 made of the code while a runner ran (src/cli.ts): of use to every copy of it. */
 const COMPILED = '.cache';
 /** What a runner keeps beside itself, and is no part of the package: that, and the last config (src/config/find.ts). */
@@ -57,12 +58,12 @@ export function removeLauncher(commonDir: string): boolean {
 function copyRunner(distribution: string, target: string, files: string[]): void {
   if (fs.existsSync(target)) return;
   const temporary = temporaryName(target);
-  fs.mkdirSync(temporary, { recursive: true, mode: 0o755 });
-  for (const name of files) {
-    fs.copyFileSync(path.join(distribution, name), path.join(temporary, name));
-    fs.chmodSync(path.join(temporary, name), 0o644);
-  }
   try {
+    fs.mkdirSync(temporary, { recursive: true, mode: 0o755 });
+    for (const name of files) {
+      fs.copyFileSync(path.join(distribution, name), path.join(temporary, name));
+      fs.chmodSync(path.join(temporary, name), 0o644);
+    }
     fs.renameSync(temporary, target);
   } catch (error) {
     fs.rmSync(temporary, { recursive: true, force: true });
@@ -71,13 +72,15 @@ function copyRunner(distribution: string, target: string, files: string[]): void
   }
 }
 
-/** One older runner stays: a set-up that runs now may still load a part of it. */
+/** One older runner stays: a set-up that runs now may still load a part of it. What an install that was killed has left goes. */
 function removeOldRunners(folder: string, current: string): void {
-  const others = fs.readdirSync(folder).filter((name) => name !== current && !name.endsWith('.tmp'));
-  const age = (name: string) => statIfThere(path.join(folder, name))?.mtimeMs ?? 0;
+  const names = fs.readdirSync(folder).filter((name) => name !== current);
+  const others = names.filter((name) => !name.endsWith('.tmp'));
+  const madeAt = (name: string) => statIfThere(path.join(folder, name))?.mtimeMs ?? 0;
   // A runner that is about to end may write into its folder meanwhile.
   const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 20 };
-  for (const name of others.sort((a, b) => age(b) - age(a)).slice(1)) fs.rmSync(path.join(folder, name), options);
+  const killed = names.filter((name) => name.endsWith('.tmp') && madeAt(name) < Date.now() - HOUR_MS);
+  for (const name of [...others.sort((a, b) => madeAt(b) - madeAt(a)).slice(1), ...killed]) fs.rmSync(path.join(folder, name), options);
 }
 
 function isNewer(one: string, other: string): boolean {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { milliseconds } from '../../config/duration.ts';
 import { readIfThere } from '../../ledger/document.ts';
 import { Failure } from '../../outcome.ts';
+import { shellQuote } from '../../report/shell-quote.ts';
 import { endLeftover } from '../../steps/process-group.ts';
 import { duration, runCommand } from '../../steps/run-command.ts';
 import type { ResolvedResource, ResourceEffects } from '../resource.ts';
@@ -58,7 +59,7 @@ export async function startProject(
   const deadline = Date.now() + timeoutMs;
   fs.rmSync(effects.log, { force: true });
   const result = await runCommand({
-    run: `exec ${program.command} up -d ${(options.services ?? []).map((service) => `'${service.replaceAll("'", "'\\''")}'`).join(' ')}`,
+    run: `exec ${program.command} up -d ${(options.services ?? []).map((service) => shellQuote(service)).join(' ')}`,
     cwd: effects.worktreePath,
     env,
     timeoutMs,

@@ -1,4 +1,5 @@
 import { Failure } from '../../outcome.ts';
+import { shellQuote } from '../../report/shell-quote.ts';
 import { type Address, type Origin, serverName } from '../address.ts';
 import { addressIn, ownerAddress } from '../database.ts';
 import type { ResolvedResource } from '../resource.ts';
@@ -40,7 +41,7 @@ export async function refuseAnother(made: Made, server: Server): Promise<void> {
   const { system = '', server: name = '', database = '', shown = `database ${database}` } = made;
   const tells = system !== '' && server.system !== '';
   if (tells ? system === server.system : server.name === name) return;
-  const forget = `\`git coppice gc --forget '${shown.replaceAll("'", "'\\''")}'\``;
+  const forget = `\`git coppice gc --forget ${shellQuote(shown)}\``;
   const mark = tells ? (await findDatabase(server, database))?.mark : null;
   if (mark != null && mark === made.mark)
     throw new Failure(
