@@ -33,7 +33,7 @@ async function swap(root: string, texts: Record<string, [approved: string, other
 }
 
 describe('while files change all the time', () => {
-  test('what was read 1,000 times is always just what its digest says', async () => {
+  test('what was read 1,000 times is always just what its digest says', { timeout: 900_000 }, async () => {
     const world = makeWorld();
     const root = path.join(world.root, 'repository');
     await world.git(world.root, 'init', '-q', root);
@@ -65,7 +65,7 @@ describe('while files change all the time', () => {
     expect(seen.size).toBeGreaterThan(2);
   });
 
-  test('no byte that was not approved runs, is rendered or copied', async () => {
+  test('no byte that was not approved runs, is rendered or copied', { timeout: 900_000 }, async () => {
     const yard = await makeYard(CONFIG.replace('{ run: sh scripts/setup.sh, inputs: [scripts/setup.sh] }', 'echo ok >> ran.log'));
     const { world, main, canary } = yard;
     await world.git(main, 'branch', 'a');

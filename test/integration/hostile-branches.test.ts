@@ -238,7 +238,7 @@ test('a branch in an env file is read as it is by dotenv and by the shell, or th
   expect(canaries(world)).toEqual([]);
 });
 
-test('a branch as the name of a database is that name and nothing else, or is refused in a sentence', { timeout: 300_000 }, async () => {
+test('a branch as the name of a database is that name and nothing else, or is refused in a sentence', { timeout: 900_000 }, async () => {
   const world = makeWorld();
   const before = { postgres: await postgres.databases(), mysql: await mysql.databases() };
   const main = await world.repository(

@@ -76,14 +76,14 @@ describe('a hook of the user that is no shell script', () => {
 });
 
 describe('while a worktree is removed', () => {
-  /** A git whose `worktree remove` takes its time, as with a hundred thousand files. */
-  function slowGit(world: World): NodeJS.ProcessEnv {
+  /** A git whose `worktree remove` waits for a file, as if there were a hundred thousand to remove. */
+  function slowGit(world: World) {
     const bin = path.join(world.root, 'bin');
     writeFiles(bin, {
-      git: '#!/bin/sh\ncase "$*" in *"worktree remove"*) touch "$REMOVING"; sleep 1.5 ;; esac\nPATH=${PATH#*:} exec git "$@"\n',
+      git: '#!/bin/sh\ncase "$*" in *"worktree remove"*) touch "$REMOVING"; until [ -e "$GO" ]; do sleep 0.05; done ;; esac\nPATH=${PATH#*:} exec git "$@"\n',
     });
     fs.chmodSync(path.join(bin, 'git'), 0o755);
-    return { PATH: `${bin}:${world.env.PATH}`, REMOVING: path.join(world.root, 'removing') };
+    return { PATH: `${bin}:${world.env.PATH}`, REMOVING: path.join(world.root, 'removing'), GO: path.join(world.root, 'go') };
   }
 
   test.for(['up', 'remove'])('`%s` waits, and hears that it is gone: nothing is made in it any more', async (verb) => {
@@ -93,9 +93,12 @@ describe('while a worktree is removed', () => {
     await world.git(main, 'worktree', 'add', '../x', '-b', 'x');
     const env = slowGit(world);
     const remove = start(world, main, process.execPath, [CLI, 'remove', 'x'], env);
-    await until(() => fs.existsSync(env.REMOVING ?? ''), 'git is at it');
-    const other = await world.coppice(path.join(world.root, 'x'), ...(verb === 'up' ? ['up'] : ['remove', path.join(world.root, 'x')]));
-    expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('removed meanwhile')]);
+    await until(() => fs.existsSync(env.REMOVING), 'git is at it');
+    const worktree = path.join(world.root, 'x');
+    const other = start(world, worktree, process.execPath, [CLI, ...(verb === 'up' ? ['up'] : ['remove', worktree])]);
+    await until(() => other.output().includes('waiting for the `remove`'), 'the word that it waits');
+    fs.writeFileSync(env.GO, '');
+    expect([(await other.ended).code, other.output()]).toEqual([1, expect.stringContaining('removed meanwhile')]);
     expect((await remove.ended).code, remove.output()).toBe(0);
     expect([read(world.env.STEPS), records(world), fs.existsSync(path.join(world.root, 'x'))]).toEqual(['ran\nbye\n', [], false]);
   });

@@ -544,7 +544,9 @@ test('a second run killed after any entry of the journal, and after every third 
       for (let point = 1; point <= length; point += stride) {
         await before();
         const killed = await run(killedAfter(point, kind));
-        expect(killed.signal, `${verb}, ${kind} ${point}`).toBe('SIGKILL');
+        // How often it looks whether somebody came to the source goes by time: there may be fewer messages than were counted.
+        const isOver = kind === SENDS && killed.code === 0;
+        expect(isOver || killed.signal === 'SIGKILL', `${verb}, ${kind} ${point}`).toBe(true);
         await after();
       }
     }

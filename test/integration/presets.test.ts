@@ -82,7 +82,7 @@ async function livesAndGoes(
   return result.stderr;
 }
 
-test('neon: the real neonctl, with a stand-in for its API', async () => {
+test('neon: the real neonctl, with a stand-in for its API', { timeout: 900_000 }, async () => {
   const world = makeWorld();
   const neon = await startNeon('my-project', TOKEN, PASSWORD);
   const program = npmProgram('neonctl', '5.0.1');
