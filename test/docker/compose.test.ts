@@ -350,7 +350,7 @@ test('a service that does not become healthy within `timeout` fails the set-up, 
   const never = SHOP.replace('test -e /data/x]', 'test -e /data/y], retries: 1000');
   const main = await shop(world, 'v2', { 'worktree.config.yaml': config, 'compose.yaml': never });
   const added = await add(world, main, 'a');
-  expect([added.code, added.stderr]).toEqual([1, expect.stringContaining('shop-a was not healthy within 40.0s: db is starting.')]);
+  expect([added.code, added.stderr]).toEqual([1, expect.stringContaining('shop-a was not healthy within 40s: db is starting.')]);
   const a = path.join(world.root, 'a');
   expect(fs.existsSync(path.join(a, 'seeded'))).toBe(false);
   engine.docker('exec', 'shop-a-db-1', '/bin/touch', '/data/y');
