@@ -35,8 +35,10 @@ export async function ownOrJoin(
     }
     const { by } = attempt;
     if (joins && by.verb === BACKGROUND && readJournal(folder)?.state === 'ready') return { joined: 'ready' };
-    if (waitedFor === null) before = readJournal(folder);
-    if (waitedFor === null) report.text(`waiting for the \`${by.verb}\` that process ${by.pid} runs in this worktree`);
+    if (waitedFor === null) {
+      before = readJournal(folder);
+      report.text(`waiting for the \`${by.verb}\` that process ${by.pid} runs in this worktree`);
+    }
     waitedFor = by.verb;
     if (await waitOrAbort(50, signal)) return { joined: 'interrupted' };
   }

@@ -1,4 +1,5 @@
 import { shellQuote } from '../report/shell-quote.ts';
+
 /**
  * A value as a line of an env file that all readers read the same: dotenv 16–18, Vite, Node, python-dotenv, Compose, Ruby's
  * dotenv, bash, dash and `docker --env-file` agree only on these forms. Escapes inside quotes are read differently.

@@ -73,6 +73,13 @@ describe('a hook of the user that is no shell script', () => {
     expect((await first.ended).code, first.output()).toBe(0);
     await expectWhole();
   });
+
+  test('is moved aside where it cannot have a second name', async () => {
+    const { world, main, expectWhole } = await withHook('a script');
+    const env = fault({ at: '^link .*before-coppice$', nth: 1, how: 'EPERM' });
+    expect((await world.run(main, process.execPath, [CLI, 'install'], { env })).code).toBe(0);
+    await expectWhole();
+  });
 });
 
 describe('while a worktree is removed', () => {
@@ -147,17 +154,6 @@ describe('while a worktree is removed', () => {
 });
 
 describe('who waits for a set-up', () => {
-  test('takes over from one that was killed before it had begun', async () => {
-    const world = makeWorld();
-    const worktree = await add(world, await shop(world), 'x');
-    const first = await stopped(world, worktree, 'up', { at: '^write .*journal$', nth: 1 });
-    const second = start(world, worktree, process.execPath, [CLI, 'up']);
-    await until(() => second.output().includes('waiting for'), 'the word that it waits');
-    first.child.kill('SIGKILL');
-    expect((await second.ended).code, second.output()).toBe(0);
-    expect(records(world)).toMatchObject([{ state: 'ready' }]);
-  });
-
   test('does not take a single step for the whole', async () => {
     const world = makeWorld();
     const worktree = await add(world, await shop(world, 'steps: { one: echo one >> one.log, two: echo two >> two.log }\n'), 'x');
@@ -256,8 +252,8 @@ test('files that come and go in a folder while it is copied, or looked at for in
   }
 });
 
+// Only root can be somebody else.
 describe.skipIf(process.getuid?.() !== 0)('another user of the clone', () => {
-  // Only root can be somebody else.
   test('reads what a set-up has left, and may look at it', async () => {
     const world = makeWorld();
     const main = await shop(world);

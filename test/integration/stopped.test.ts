@@ -48,12 +48,15 @@ describe('a set-up that is stopped', () => {
     expect(records(world)).toMatchObject([{ state: 'ready' }]);
   });
 
-  test('and is killed then: who waited takes over', async () => {
+  test.for([
+    ['with its env file not yet in place', '^rename x/.env$'],
+    ['before it had begun', '^write .*journal$'],
+  ] as const)('%s, and is killed then: who waited takes over', async ([, at]) => {
     const world = makeWorld();
     const main = await shop(world);
     const worktree = path.join(world.root, 'x');
     await world.run(main, 'git', ['worktree', 'add', '../x', '-b', 'x'], { env: { COPPICE: '0' } });
-    const first = await stopped(world, worktree, 'up', { at: '^rename x/.env$', nth: 1 });
+    const first = await stopped(world, worktree, 'up', { at, nth: 1 });
     const second = start(world, worktree, process.execPath, [CLI, 'up']);
     await until(() => second.output().includes('waiting for'), 'the word that it waits');
     first.child.kill('SIGKILL');

@@ -7,7 +7,7 @@ import { markedPart, OPENING } from './marked.ts';
 /** Where a hook that is no shell script goes, to be called after our block. */
 const ASIDE = 'post-checkout.before-coppice';
 /** Where link(2) is not for us: a filesystem without it, or a file of another user (Linux' protected_hardlinks). */
-const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV'];
+const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 /** The shells that understand the block. */
 const SHELL = /^#!\s*\S*\/(env\s+)?(sh|bash|dash|ash|ksh|zsh)\b/;
 
@@ -67,7 +67,7 @@ function setAside(file: string): boolean {
     return true;
   } catch (error) {
     const code = errorCode(error) ?? '';
-    if (NO_LINKS.includes(code) && !fs.existsSync(aside)) {
+    if (NO_LINKS.includes(code) && !fs.lstatSync(aside, { throwIfNoEntry: false })) {
       fs.renameSync(file, aside);
       return true;
     }
