@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { atOnce } from '../fixtures/at-once.ts';
 import { countPoints, JOURNAL, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { type Compose, type DockerEngine, startDocker } from '../fixtures/servers/docker.ts';
@@ -54,12 +55,8 @@ function things(project: string): string[] {
   ].sort();
 }
 
-/** git itself can fail when it looks at the admin directory that another `worktree add` is making: such an add is repeated. */
-async function add(world: World, main: string, name: string, branch = name): Promise<Result> {
-  for (;;) {
-    const added = await world.run(main, 'git', ['worktree', 'add', `../${name}`, '-B', branch]);
-    if (!/^fatal: failed to read .*worktrees\//m.test(added.stderr) || added.stderr.includes('coppice')) return added;
-  }
+function add(world: World, main: string, name: string, branch = name): Promise<Result> {
+  return atOnce(() => world.run(main, 'git', ['worktree', 'add', `../${name}`, '-B', branch]));
 }
 
 function port(worktree: string): string {

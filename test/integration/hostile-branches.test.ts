@@ -7,6 +7,7 @@ import { afterAll, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { claimedNames } from '../../src/ledger/claims.ts';
 import { openStateDir } from '../../src/ledger/state-dir.ts';
+import { atOnce } from '../fixtures/at-once.ts';
 import { HOSTILE_BRANCHES, INVALID_BRANCHES } from '../fixtures/hostile-branches.ts';
 import { records } from '../fixtures/ledger.ts';
 import { freePort } from '../fixtures/servers/free-port.ts';
@@ -45,24 +46,14 @@ const BRANCHES: Branch[] = [
   folder: `w${index}`,
 }));
 
-/**
- * Adds a worktree on a new branch, whose name may be any bytes. git itself fails at times where several add at once: it looks at
- * a worktree that is half made.
- */
-async function add(world: World, main: string, { octal, folder }: Branch): Promise<Result> {
-  for (let tries = 1; ; tries += 1) {
-    const added = await world.run(main, 'sh', ['-c', 'exec git worktree add "../$1" -b "$(printf "$2")"', 'sh', folder, octal]);
-    if (tries === 10 || added.stderr.includes('coppice') || !/failed to read .*worktrees\//.test(added.stderr)) return added;
-    await world.run(main, 'sh', ['-c', 'git branch -q -D "$(printf "$1")"', 'sh', octal]);
-  }
+/** Adds a worktree on a new branch, whose name may be any bytes. */
+function add(world: World, main: string, { octal, folder }: Branch): Promise<Result> {
+  return atOnce(() => world.run(main, 'sh', ['-c', 'exec git worktree add "../$1" -B "$(printf "$2")"', 'sh', folder, octal]));
 }
 
-/** The same of a removal. */
 async function removePlainly(world: World, main: string, worktree: string): Promise<void> {
-  for (let tries = 0; fs.existsSync(worktree); tries += 1) {
-    const removed = await world.run(main, 'git', ['worktree', 'remove', '--force', worktree]);
-    if (removed.code !== 0 && (tries === 10 || !/failed to read .*worktrees\//.test(removed.stderr))) throw new Error(removed.stderr);
-  }
+  const removed = await atOnce(() => world.run(main, 'git', ['worktree', 'remove', '--force', worktree]));
+  expect(removed.code, removed.stderr).toBe(0);
 }
 
 /** Does a work for each branch, some at once. */

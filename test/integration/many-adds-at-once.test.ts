@@ -1,16 +1,13 @@
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { atOnce } from '../fixtures/at-once.ts';
 import { heldClaims, records } from '../fixtures/ledger.ts';
 import { makeWorld, type Result, read, type World } from '../fixtures/world.ts';
 
 const CONFIG = 'resources: { PORT: 3000, VITE_PORT: 5173 }\n';
 
-/** git itself can fail when it looks at the admin directory that another `worktree add` is making: such an add is repeated. */
-async function add(world: World, repository: string, name: string): Promise<Result> {
-  for (;;) {
-    const result = await world.run(repository, 'git', ['worktree', 'add', `../${name}`, '-B', name]);
-    if (!/^fatal: failed to read .*worktrees\//m.test(result.stderr) || result.stderr.includes('coppice')) return result;
-  }
+function add(world: World, repository: string, name: string): Promise<Result> {
+  return atOnce(() => world.run(repository, 'git', ['worktree', 'add', `../${name}`, '-B', name]));
 }
 
 // Ten times over: what a race breaks, it breaks seldom.

@@ -153,6 +153,28 @@ describe('while a worktree is removed', () => {
   });
 });
 
+test.for([
+  ['half made', ''],
+  ['half taken away', 'gone/../..\n'],
+] as const)('another worktree that is %s, of which git itself dies, is waited for', async ([, halfway]) => {
+  const world = makeWorld();
+  const main = await shop(world);
+  await add(world, main, 'x');
+  const file = path.join(main, '.git/worktrees/x/commondir');
+  const whole = read(file);
+  const git = (await world.run(main, 'sh', ['-c', 'command -v git'])).stdout.trim();
+  const died = path.join(world.root, 'died');
+  writeFiles(world.root, { 'bin/git': `#!/bin/sh\n'${git}' "$@"\ncode=$?\n[ $code = 0 ] || : > '${died}'\nexit $code\n` });
+  fs.chmodSync(path.join(world.root, 'bin/git'), 0o755);
+  fs.writeFileSync(file, halfway);
+  const PATH = `${world.root}/bin:${world.env.PATH}`;
+  const status = start(world, main, process.execPath, [CLI, 'status'], { PATH });
+  await until(() => fs.existsSync(died), 'git dies');
+  fs.writeFileSync(file, whole);
+  const { code, stdout } = await status.ended;
+  expect(code, stdout).toBe(0);
+});
+
 describe('who waits for a set-up', () => {
   test('does not take a single step for the whole', async () => {
     const world = makeWorld();

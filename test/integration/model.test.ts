@@ -57,7 +57,9 @@ test(`ledger, git and servers agree after each of ${OPERATIONS} random operation
       await check(world, repositories, { redis, postgres });
     } catch (error) {
       const last = repositories.map(({ main, done }) => `${path.basename(main)}: ${done.slice(-25).join(', ')}`);
-      throw new Error(`COPPICE_MODEL_SEED=${SEED}, after ${done} operations:\n${last.join('\n')}`, { cause: error });
+      // In the message: the JSON reporter leaves causes out.
+      const why = error instanceof Error ? error.stack : error;
+      throw new Error(`COPPICE_MODEL_SEED=${SEED}, after ${done} operations:\n${last.join('\n')}\n${why}`);
     }
   }
   if (OPERATIONS >= 1000) for (const [name, count] of counts) expect(count, name).toBeGreaterThan(OPERATIONS / 200);

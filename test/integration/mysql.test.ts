@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { fitName } from '../../src/resources/address.ts';
+import { atOnce } from '../fixtures/at-once.ts';
 import { records } from '../fixtures/ledger.ts';
 import { PASSWORD, startMariaDb, type TestServer } from '../fixtures/servers/mysql.ts';
 import { makeWorld, type Result, read, type World, writeFiles } from '../fixtures/world.ts';
@@ -116,12 +117,8 @@ function busyClient(connection: Connection): { stop(): Promise<number> } {
   };
 }
 
-/** git itself can fail when it looks at the admin directory that another `worktree add` is making: such an add is repeated. */
-async function addAtOnce(world: World, main: string, name: string): Promise<Result> {
-  for (;;) {
-    const result = await world.run(main, 'git', ['worktree', 'add', `../${name}`, '-B', name]);
-    if (!/^fatal: failed to read .*worktrees\//m.test(result.stderr) || result.stderr.includes('coppice')) return result;
-  }
+function addAtOnce(world: World, main: string, name: string): Promise<Result> {
+  return atOnce(() => world.run(main, 'git', ['worktree', 'add', `../${name}`, '-B', name]));
 }
 
 test('twenty worktrees added at once from one source that is in use are all ready, each as of one moment', async () => {

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { atOnce } from '../fixtures/at-once.ts';
 import { makeWorld, start, until } from '../fixtures/world.ts';
 
 test.for(['wal', 'delete'])('a database in %s mode is copied whole while another process writes to it all the time', async (mode) => {
@@ -106,17 +107,10 @@ test('20 worktrees at once from one source that is written all the time: each wh
     `while :; do printf '%s\\n' '.timeout 20000' '${batch}' | sqlite3 dev.db || exit 1; echo x >> writes.log; done`,
   ]);
   await until(() => fs.existsSync(path.join(main, 'writes.log')), 'the writer');
-  const add = (name: string) => world.run(main, 'git', ['worktree', 'add', `../${name}`, '-b', name]);
   const all = await Promise.all(
     Array.from({ length: 20 }, async (_, index) => {
-      let name = `w${index}`;
-      let added = await add(name);
-      // git 2.39 sometimes dies on another add's half-made folder: such an add is repeated.
-      for (let tries = 0; tries < 5 && /failed to read .*worktrees\//.test(added.stderr); tries += 1) {
-        name = `w${index}-${tries}`;
-        added = await add(name);
-      }
-      return { ...added, name };
+      const name = `w${index}`;
+      return { ...(await atOnce(() => world.run(main, 'git', ['worktree', 'add', `../${name}`, '-B', name]))), name };
     }),
   );
   for (const { code, stderr, name } of all) {

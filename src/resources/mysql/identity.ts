@@ -13,8 +13,8 @@ export interface Identity {
 
 /**
  * MariaDB has no name for its data; its `server_uid` is made from the machine and the port. The table of its accounts is never
- * made again, neither by `mariadb-upgrade` nor by a copy of the files, and Aria keeps the second in which it was made. Who has no
- * right in that table does not see it.
+ * made again, neither by `mariadb-upgrade` nor by a copy of the files, and Aria keeps the second in which it was made. Two that were
+ * made in one second are one by that. Who has no right in that table does not see it.
  */
 export async function identityOf(rows: Server['rows']): Promise<Identity> {
   const variables = await rows("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'hostname', 'datadir')");
