@@ -3,7 +3,8 @@ import { learnEnvFiles } from '../files/env-file.ts';
 import { forget } from '../forget.ts';
 import { mergedBranches } from '../git/merged.ts';
 import { findPlace, openRepository } from '../git/worktrees.ts';
-import { type KnownRepository, knownRepositories, readRepositoryId } from '../ledger/repositories.ts';
+import { currentOwner } from '../ledger/owner.ts';
+import { type KnownRepository, knownRepositories, readRepositoryId, worktreeFolder } from '../ledger/repositories.ts';
 import { openStateDir, type StateDir } from '../ledger/state-dir.ts';
 import { errorCode, errorMessage, explain } from '../outcome.ts';
 import { openReporter, type Reporter } from '../report/reporter.ts';
@@ -20,6 +21,13 @@ export interface GcOptions {
   expired?: boolean;
   forget?: string;
 }
+
+/**
+ * How often `gc` tries what another process is at, which may leave something: for five seconds. A run in the background takes less;
+ * a set-up that has not heard yet that its worktree is gone, or who is stopped, is not waited for.
+ */
+const TRIES = 100;
+type Where = Parameters<typeof destroyVanished>[0];
 
 /** `coppice gc`: now, what belongs to worktrees that are gone. Any doubt destroys nothing. */
 export async function gc(options: GcOptions): Promise<number> {
@@ -101,24 +109,33 @@ function say(vanished: Vanished, report: Reporter): true {
 }
 
 /** @returns false when something that should go is still there */
-async function giveBack(
-  where: Parameters<typeof destroyVanished>[0],
-  vanished: Vanished,
-  options: GcOptions,
-  report: Reporter,
-): Promise<boolean> {
+async function giveBack(where: Where, vanished: Vanished, options: GcOptions, report: Reporter): Promise<boolean> {
   const { id, record, keptUntil } = vanished;
   const keepsData = options.expired === true && keptUntil !== null && keptUntil > Date.now();
   const { all, outside } = holdings(vanished);
+  const destroy = () => destroyVanished(where, id, { report: quiet(report), keepsData });
   let end: 'done' | 'kept' | 'busy';
   try {
-    end = await destroyVanished(where, id, { report: quiet(report), keepsData });
+    end = await destroy();
+    for (let tries = 1; end === 'busy' && !options.expired; tries += 1) {
+      // The other has given it back, or git has it again after all.
+      if (!findVanished(where).some((one) => one.id === id)) return true;
+      if (tries === TRIES) break;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      end = await destroy();
+    }
   } catch (error) {
     // Whatever it is, the other worktrees are given back all the same.
     report.fail(record.slug, explain(error));
     end = 'kept';
   }
   if (end === 'done') report.text(`✓ ${record.slug}: gave back ${all}`);
+  if (end === 'busy' && !options.expired) {
+    const by = currentOwner(worktreeFolder(where.state, where.repository, id));
+    const whom = by === null ? 'another process' : `the \`${by.verb}\` that process ${by.pid} runs`;
+    report.text(`${record.slug}: left to ${whom}; \`git coppice gc\` when that has ended`);
+    return false;
+  }
   if (end !== 'kept' || keepsData) return true;
   report.text(`${record.slug}: kept, and tried again by the next \`git coppice gc\``);
   for (const what of outside) report.text(`    if it is gone for good: git coppice gc --forget ${shellQuote(what)}`);
@@ -126,7 +143,7 @@ async function giveBack(
 }
 
 /** @returns false when what is torn could not be removed, which was said */
-function cleared(where: Parameters<typeof destroyVanished>[0], report: Reporter): boolean {
+function cleared(where: Where, report: Reporter): boolean {
   try {
     removeTorn(where);
     return true;

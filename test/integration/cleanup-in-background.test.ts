@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { heldPorts, records } from '../fixtures/ledger.ts';
-import { isAlive, makeWorld, read, until, type World } from '../fixtures/world.ts';
+import { stopped } from '../fixtures/stopped.ts';
+import { CLI, isAlive, makeWorld, read, start, until, type World } from '../fixtures/world.ts';
 
 /** Its `destroy` waits until the test opens a gate, so that what others do meanwhile does not hang on how fast it is. */
 const CONFIG = `keep: 1s
@@ -55,6 +56,23 @@ test('the next git worktree add has what is over `keep:` destroyed in the backgr
   open();
   await until(() => records(world).length === 1, 'a is forgotten');
   expect([things().length, heldPorts(world)]).toEqual([1, [24_760]]);
+});
+
+test.for([
+  ['keeps what is not over', 'SIGCONT'],
+  ['is killed', 'SIGKILL'],
+] as const)('gc that a person says while one in the background is at it, which %s, gives all back', async ([, signal]) => {
+  const world = makeWorld();
+  const { main, open, things } = await shop(world);
+  open();
+  await world.git(main, 'worktree', 'add', '-q', '../a', '-b', 'a');
+  await world.git(main, 'worktree', 'remove', '../a');
+  const behind = await stopped(world, main, ['gc', '--expired'], { at: '^unlink state/claims/port-', nth: 1 });
+  const gc = start(world, main, process.execPath, [CLI, 'gc']);
+  await Promise.race([gc.ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
+  behind.child.kill(signal);
+  expect((await gc.ended).code, gc.output()).toBe(0);
+  expect([things(), records(world)]).toEqual([[], []]);
 });
 
 test('several set-ups at once have it destroyed once', async () => {

@@ -5,7 +5,7 @@ import { openStateDir } from '../../src/ledger/state-dir.ts';
 import { records } from '../fixtures/ledger.ts';
 import { check, INDEXES, OF_OTHERS } from '../fixtures/model/checks.ts';
 import { type ModelRepository, randomFrom } from '../fixtures/model/model.ts';
-import { actOnce } from '../fixtures/model/operations.ts';
+import { actOnce, gc } from '../fixtures/model/operations.ts';
 import { startPostgres } from '../fixtures/servers/postgres.ts';
 import { startRedis } from '../fixtures/servers/redis.ts';
 import { makeWorld, until, type World } from '../fixtures/world.ts';
@@ -72,11 +72,8 @@ test(`ledger, git and servers agree after each of ${OPERATIONS} random operation
 async function giveEverythingBack(world: World, repositories: ModelRepository[]): Promise<void> {
   for (const { main, worktrees } of repositories) {
     for (const { path: at } of worktrees) await world.git(main, 'worktree', 'remove', '--force', '--force', at);
-    await until(async () => {
-      const gc = await world.coppice(main, 'gc');
-      expect(gc.code, gc.stderr).toBe(0);
-      return gc.stderr.includes('nothing to give back');
-    }, 'nothing to give back');
+    await gc(world, main);
+    expect((await gc(world, main)).stderr).toContain('nothing to give back');
   }
   await until(() => records(world).length === 0, 'no record is left');
   expect([...claimedNames(openStateDir(world.env))].filter((name) => !name.startsWith('base-'))).toEqual([]);
