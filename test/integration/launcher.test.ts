@@ -164,7 +164,8 @@ describe('package managers', () => {
       'package.json': JSON.stringify(manifest),
     });
     await world.coppice(main, 'install', '--uninstall');
-    const done = await world.run(main, process.execPath, [script, ...args], { env });
+    // yarn classic leaves its temporary folders.
+    const done = await world.run(main, process.execPath, [script, ...args], { env: { ...env, TMPDIR: world.root } });
     expect(done.code, done.stdout + done.stderr).toBe(0);
     await expectReady(world, main, 'a');
     expect(read(main, '.git/coppice/launch')).toContain('# coppice ');

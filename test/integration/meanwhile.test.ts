@@ -164,7 +164,7 @@ test.for([
   const whole = read(file);
   const git = (await world.run(main, 'sh', ['-c', 'command -v git'])).stdout.trim();
   const died = path.join(world.root, 'died');
-  writeFiles(world.root, { 'bin/git': `#!/bin/sh\n'${git}' "$@"\ncode=$?\n[ $code = 0 ] || : > '${died}'\nexit $code\n` });
+  writeFiles(world.root, { 'bin/git': `#!/bin/sh\n'${git}' "$@"\ncode=$?\n[ $code != 128 ] || : > '${died}'\nexit $code\n` });
   fs.chmodSync(path.join(world.root, 'bin/git'), 0o755);
   fs.writeFileSync(file, halfway);
   const PATH = `${world.root}/bin:${world.env.PATH}`;
