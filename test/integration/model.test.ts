@@ -62,7 +62,8 @@ test(`ledger, git and servers agree after each of ${OPERATIONS} random operation
       throw new Error(`COPPICE_MODEL_SEED=${SEED}, after ${done} operations:\n${last.join('\n')}\n${why}`);
     }
   }
-  if (OPERATIONS >= 1000) for (const [name, count] of counts) expect(count, name).toBeGreaterThan(OPERATIONS / 200);
+  // The rarest is a hundredth of all: chance alone does not take it below a quarter of that.
+  if (OPERATIONS >= 1000) for (const [name, count] of counts) expect(count, name).toBeGreaterThan(OPERATIONS / 400);
   await giveEverythingBack(world, repositories);
   expect(redis.keys()).toEqual({ 0: 2, [OF_OTHERS]: 1 });
   expect((await postgres.databases()).filter((name) => name.startsWith('shop'))).toEqual(['shop', 'shop__decoy']);
