@@ -20,15 +20,19 @@ const LONG = 16;
 /** So much of one is one: servers and tables cut what they quote. */
 const PIECE = 12;
 
-// A secret by its place. Templates and shell variables are names, not values; digits are a port.
+// A secret by its place. Templates and shell variables are names, not values; digits are a port. Nobody has to encode a single quote
+// in a URL (RFC 3986, 2.2): one ends a value only where nothing of the value comes after it.
 const VALUE = String.raw`(?!\{\{|\$)`;
 const PASSWORD = new RegExp(
-  String.raw`(://[^\s:/?#@"'<>]{0,256}:)${VALUE}(?!\d{1,5}[/?#,)])([^\s"'<>/?#]{1,1024}(?=@)|[^\s"'<>]{1,1024}?(?=@))`,
+  String.raw`(://[^\s:/?#@"<>]{0,256}:)${VALUE}(?!\d{1,5}(?:[/?#]|[,)](?![^\s"<>/?#]{0,1024}@)))([^\s"<>/?#]{1,1024}(?=@)|[^\s"<>]{1,1024}?(?=@))`,
   'g',
 );
 const TOKEN = /(https?:\/\/)([\w.~%+-]{16,1024})(?=@)/g;
-const PARAMETER = new RegExp(String.raw`([?&;]([\w.[\]-]+)=)${VALUE}([^\s&;#"'<>]+)`, 'g');
-const KEYWORD = new RegExp(String.raw`((?<![\w.?&;-])(?:password|passwd|pwd)=)${VALUE}([^\s&;,"'<>]+)`, 'gi');
+const PARAMETER = new RegExp(String.raw`([?&;]([\w.[\]-]+)=)${VALUE}((?:'*[^\s&;#"'<>])+)`, 'g');
+const KEYWORD = new RegExp(
+  String.raw`((?<![\w.?&;-])(?:password|passwd|pwd)=)${VALUE}('(?:[^'\\\n]|\\.|''){1,1024}'|(?:'*[^\s&;,"'<>])+)`,
+  'gi',
+);
 
 /** A parameter of a URL, or of a list of them. */
 const GIVEN = /(?:^|[?&;\s])([\w.[\]-]+)=/g;
@@ -76,9 +80,16 @@ function learnPlaces(value: string): void {
   for (const [, , token = ''] of value.includes('@') ? value.matchAll(TOKEN) : []) learnPiece(token);
   if (!value.includes('=')) return;
   for (const [, , name = '', text = ''] of value.matchAll(PARAMETER)) if (saysSecret(name)) learnWritten(text);
-  for (const [, , text = ''] of value.matchAll(KEYWORD)) learnPiece(text);
+  for (const [, , text = ''] of value.matchAll(KEYWORD)) learnQuoted(text);
   for (const { 0: all, 1: name = '', index } of value.matchAll(GIVEN))
     if (saysSecret(name)) learnGiven(value.slice(index + all.length, index + all.length + MOST_PLACE));
+}
+
+/** As a string of keywords has it: of one in quotes, what is in them, with and without its backslashes, as libpq reads it. */
+function learnQuoted(text: string): void {
+  const inner = /^'(.+)'$/.exec(text)?.[1] ?? text;
+  learnPiece(inner);
+  learnPiece(inner.replace(/\\(.)/g, '$1'));
 }
 
 /** A parameter's value where nobody has encoded it, and nothing but what follows says where it ends. */
@@ -124,12 +135,38 @@ export function redactBytes(bytes: string): string {
   return withoutPlaces(withoutKnown(bytes, known('bytes'), stars), stars);
 }
 
+/** What a line of a config gives a value to, in YAML or in a command. */
+const NAMED = /(?<![\w./-])([\w.-]+)["']?\s*(?:=|:(\s*))/g;
+/** No value: a template, a shell variable. Of a URL, its parts are looked at. */
+const NO_VALUE = /["']?(?:\{\{|\$|[a-z][a-z0-9+.-]*:\/\/)/iy;
+/** A value in quotes, with what stands for a quote in them; up to a comment; or one word. */
+const QUOTED = /"(?:[^"\\]|\\.?)*|'(?:[^']|''|'\\'')*/y;
+const PLAIN_VALUE = { spaced: /(?:\S|\s(?!#))+/y, word: /\S+/y };
+/** A flow collection of YAML: in it, commas and brackets end a value. */
+const FLOW = /(?<![^\s[{,])[[{](?!\{)/;
+const PLAIN_IN_FLOW = { spaced: /(?:[^\s,[\]{}]|\s(?!#))+/y, word: /[^\s,[\]{}]+/y };
+
 /** A line of a config, every character in its place. */
 export function redactLine(line: string): string {
-  const named = /((?<![\w./-])([\w.-]+)["']?\s*[:=]\s*["']?)(?!\{\{|\$)((?<=")[^"]+|(?<=')[^']+|(?<!["'])[^\s"',{}[\]#][^\s,}\]#]*)/g;
-  return withoutPlaces(line, stars).replace(named, (all, before: string, name: string, value: string) =>
-    saysSecret(name) && value.length >= SHORTEST && !value.includes('://') ? before + stars(value) : all,
-  );
+  const text = withoutPlaces(line, stars);
+  const flow = text.search(FLOW);
+  let result = '';
+  for (const { 0: all, 1: name = '', 2: space = '', index } of text.matchAll(NAMED)) {
+    const from = index + all.length;
+    if (from < result.length || !saysSecret(name) || at(NO_VALUE, text, from) !== '') continue;
+    const plain = flow >= 0 && flow <= from ? PLAIN_IN_FLOW : PLAIN_VALUE;
+    const quoted = at(QUOTED, text, from);
+    const value = quoted === '' ? at(space === '' ? plain.word : plain.spaced, text, from).trimEnd() : quoted.slice(1);
+    const start = quoted === '' ? from : from + 1;
+    if (value.length >= SHORTEST) result += text.slice(result.length, start) + stars(value);
+  }
+  return result + text.slice(result.length);
+}
+
+/** What a sticky pattern finds at a place of a text. */
+function at(pattern: RegExp, text: string, place: number): string {
+  pattern.lastIndex = place;
+  return pattern.exec(text)?.[0] ?? '';
 }
 
 function stars(secret: string): string {

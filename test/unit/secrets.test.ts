@@ -2,9 +2,11 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
 import { saysSecret } from '../../src/report/secret-names.ts';
 import { learn, learnSecret, redact, redactLine } from '../../src/report/secrets.ts';
 import { maskLog } from '../../src/steps/private-log.ts';
+import { leaked, makeCanaries } from '../fixtures/canaries.ts';
 
 test.each([
   ...['DB_PASSWORD', 'PGPASSWORD', 'MYSQL_PWD', 'SMTP_PASS', 'apiKey', 'API_KEY_2', 'SECRET_KEY_BASE', 'NEXTAUTH_SECRET', 'ACCESS_TOKEN'],
@@ -57,11 +59,13 @@ test.each([...`@:/?#%&+ "'$\\=;,!()<>{}[]|^é🍐`])('a password with %s is a se
   learn({
     A_URL: `postgres://app:${word}1@localhost:5432/shop`,
     ...('&;#'.includes(odd) ? {} : { B_URL: `https://h.test/?access_token=${word}2&x=1`, C_URL: `driver=x;password=${word}3;host=h` }),
-    ...(`'"&; `.includes(odd) ? {} : { D_URL: `host=h password=${word}4 dbname=shop`, E_URL: `host=h password='${word}5'` }),
+    ...(`'"&; `.includes(odd) ? {} : { D_URL: `host=h password=${word}4 dbname=shop` }),
+    E_URL: `host=h password='${word.replace(/['\\]/g, '\\$&')}5'`,
   });
   expect(redact(`<${word}1|`)).toBe('<***|');
   if (!'&;#'.includes(odd)) for (const end of ['2', '3']) expect(redact(`<${word}${end}|`)).toBe('<***|');
-  if (!`'"&; `.includes(odd)) for (const end of ['4', '5']) expect(redact(`<${word}${end}|`)).toBe('<***|');
+  if (!`'"&; `.includes(odd)) expect(redact(`<${word}4|`)).toBe('<***|');
+  expect(redact(`<${word}5|`)).toBe('<***|');
 });
 
 test('a secret is left out of base64, by itself and among other bytes', () => {
@@ -86,17 +90,56 @@ describe('by their place, without knowing them', () => {
     ['https://ghp_0123456789abcdef@github.com/x', 'https://***@github.com/x'],
     ['host=h password=s3cret dbname=x', 'host=h password=*** dbname=x'],
     ['http://x/?access_token=abc#f', 'http://x/?access_token=***#f'],
+    [`'postgres://o'brien:it's-s3cret@localhost/shop'`, `'postgres://o'brien:***@localhost/shop'`],
+    ['postgres://app:12)s3cret@localhost/shop', 'postgres://app:***@localhost/shop'],
+    [`'http://x/?token=it''s-s3cret' x`, `'http://x/?token=***' x`],
+    [`host=h password='it\\'s a s3cret' dbname=x`, 'host=h password=*** dbname=x'],
+    [`host=h password='s3cret`, `host=h password=***`],
   ])('%s', (text, shown) => expect(redact(text)).toBe(shown));
 
   test.each([
     'http://localhost:3000/@vite/client',
     'http://localhost:3000',
+    '(http://localhost:3000), (http://localhost:3001,)',
     'postgres://app:{{main.env.PW}}@localhost/shop',
     'psql "postgres://app:$PGPASS@localhost/shop"',
     'git@github.com:a/b',
     'user@example.test',
     'http://x/?page=2&sort=key',
   ])('%s is as it was', (text) => expect(redact(text)).toBe(text));
+});
+
+test('2,000 secrets are left out by their place alone, in every way to write them there', () => {
+  const odd = [...`@:/?#%&+ "'$\\=;,!()<>{}[]|^*~\`é🍐-`, '--', ': ', ' #', "''", '\\"'];
+  for (const canary of makeCanaries(2000, 20_262, odd)) {
+    const { value } = canary;
+    const encoded = encodeURIComponent(value);
+    const texts = [
+      `x postgres://app:${encoded}@localhost/shop y`,
+      `"https://u:${encoded}@h/{{nope}}"`,
+      `'postgres://o'brien:${encoded}@localhost/shop'`,
+      `mysql://localhost/?user=root&password=${encoded}&x=1`,
+      `'mysql://localhost/?password=${encoded}'`,
+      `http://h/?${new URLSearchParams({ access_token: value })}`,
+      `host=h password='${value.replace(/['\\]/g, '\\$&')}' dbname=x`,
+      ...(/[\s&;,"<>]/.test(value) ? [] : [`host=h password=${value} dbname=x`]),
+    ];
+    const lines = [
+      ...texts,
+      `run: A_TOKEN='${value.replaceAll("'", "'\\''")}' x`,
+      `run: A_TOKEN="${value.replace(/["$`\\]/g, '\\$&')}" x`,
+      ...(['PLAIN', 'QUOTE_DOUBLE', 'QUOTE_SINGLE'] as const).flatMap((defaultStringType) =>
+        (['block', 'flow'] as const).map((collectionStyle) =>
+          stringify({ 'api-token': value, OTHER: 1 }, { defaultStringType, defaultKeyType: 'PLAIN', collectionStyle, lineWidth: 0 }),
+        ),
+      ),
+    ];
+    for (const text of texts) expect(leaked(redact(text), [canary]), text).toEqual([]);
+    for (const line of lines) {
+      expect(leaked(redactLine(line), [canary]), line).toEqual([]);
+      expect(redactLine(line)).toHaveLength(line.length);
+    }
+  }
 });
 
 test('values that would blank out half of a text are left out only where a URL has its password', () => {
@@ -140,6 +183,18 @@ test('a line of a config keeps every character in its place', () => {
     `  A: { from: "mysql://a:******@h", API_KEY: '************', password: ************, token: "{{main.env.TOKEN}}", port: 3000 }`,
   );
 });
+
+test.each([
+  ['  API_TOKEN: correct horse, battery # not this', '  API_TOKEN: ********************** # not this'],
+  ['  { API_TOKEN: correct horse, PORT: 3000 }', '  { API_TOKEN: *************, PORT: 3000 }'],
+  [`  API_TOKEN: 'it''s-secret' # it's`, `  API_TOKEN: '************' # it's`],
+  ['  { API_TOKEN: "a\\"secret", PORT: 3000 }', '  { API_TOKEN: "*********", PORT: 3000 }'],
+  ['  run: API_TOKEN=a,secret npm run x', '  run: API_TOKEN=******** npm run x'],
+  ['  run: API_TOKEN=$OTHER_TOKEN npm run x', '  run: API_TOKEN=$OTHER_TOKEN npm run x'],
+  ['  API_TOKEN: { type: command }', '  API_TOKEN: { type: command }'],
+  ['  API_TOKEN: [command, other]', '  API_TOKEN: [command, other]'],
+  ['  API_TOKEN: https://localhost/x', '  API_TOKEN: https://localhost/x'],
+])('of a line %s is shown %s', (line, shown) => expect(redactLine(line)).toBe(shown));
 
 describe('a log', () => {
   const file = () => {
