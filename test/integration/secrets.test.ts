@@ -89,7 +89,7 @@ const SHOUT = `env; export -p; set; cat .env* apps/web/.env; node shout.cjs; exi
 const SHOUT_CJS = `const values = Object.values(process.env);
 console.log(process.env, JSON.stringify(process.env), JSON.stringify(JSON.stringify(values)));
 for (const value of values) console.log(encodeURIComponent(value), new URLSearchParams({ x: value }).toString(), Buffer.from(value).toString('base64'));
-console.error(values.join('\\n'), 'last words ' + values.join(' '));
+console.error('%s', values.join('\\n') + ' last words ' + values.join(' '));
 `;
 
 async function shop(world: World, config: string, env: string, committed: Record<string, string> = {}, web = '') {
