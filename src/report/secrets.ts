@@ -137,8 +137,8 @@ export function redactBytes(bytes: string): string {
 
 /** What a line of a config gives a value to, in YAML or in a command. */
 const NAMED = /(?<![\w./-])([\w.-]+)["']?\s*(?:=|:(\s*))/g;
-/** No value: a template, a shell variable. Of a URL, its parts are looked at. */
-const NO_VALUE = /["']?(?:\{\{|\$|[a-z][a-z0-9+.-]*:\/\/)/iy;
+/** No value: a template, a shell variable, what is stars by now. Of a URL, its parts are looked at. */
+const NO_VALUE = /["']?(?:\{\{|\$|[a-z][a-z0-9+.-]*:\/\/)|\*+(?:["'&;#\s]|$)/iy;
 /** A value in quotes, with what stands for a quote in them; up to a comment; or one word. */
 const QUOTED = /"(?:[^"\\]|\\.?)*|'(?:[^']|''|'\\'')*/y;
 const PLAIN_VALUE = { spaced: /(?:\S|\s(?!#))+/y, word: /\S+/y };
@@ -262,5 +262,5 @@ function withoutPlaces(text: string, put: (secret: string) => string): string {
   if (!rest.includes('=')) return rest;
   return rest
     .replace(KEYWORD, inPlace)
-    .replace(PARAMETER, (all, before: string, name: string, secret: string) => (saysSecret(name) ? before + put(secret) : all));
+    .replace(PARAMETER, (all, before: string, name: string, secret: string) => (saysSecret(name) ? inPlace(all, before, secret) : all));
 }

@@ -182,6 +182,8 @@ test('a line of a config keeps every character in its place', () => {
   expect(shown).toBe(
     `  A: { from: "mysql://a:******@h", API_KEY: '************', password: ************, token: "{{main.env.TOKEN}}", port: 3000 }`,
   );
+  const parameters = `  A: "http://h/?token=s3cret", B: "host=h password='s3 cret'"`;
+  expect(redactLine(parameters)).toBe(`  A: "http://h/?token=******", B: "host=h password=*********"`);
 });
 
 test.each([
