@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { records } from '../fixtures/ledger.ts';
 import { setup as installServers } from '../fixtures/programs.ts';
 import { startDocker } from '../fixtures/servers/docker.ts';
@@ -11,8 +11,11 @@ import { makeWorld, read, until, type World } from '../fixtures/world.ts';
 
 installServers();
 const engine = await startDocker({ bridge: true });
-const root = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-images-'));
-afterAll(() => fs.rmSync(root, { recursive: true }));
+let root: string;
+beforeAll(() => {
+  root = fs.mkdtempSync(path.join(os.tmpdir(), 'coppice-images-'));
+  return () => fs.rmSync(root, { recursive: true });
+});
 const PASSWORD = 'S3cret-of-the-test';
 
 /** Runs coppice's part where the containers' ports are, and the database programs of this machine are not. */

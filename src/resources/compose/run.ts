@@ -68,12 +68,19 @@ export async function startProject(
     started: (mark) => fs.writeFileSync(starterFile(effects.stateFolder), JSON.stringify(mark), { mode: 0o600 }),
   });
   fs.rmSync(starterFile(effects.stateFolder), { force: true });
-  if (!result.ok)
+  if (!result.ok) {
+    const said = readIfThere(effects.log) ?? '';
     throw new Failure(
-      `${name} could not be started: ${result.why}: ${lastLine(readIfThere(effects.log) ?? '') || 'it said nothing'} (${effects.log})`,
+      `${name} could not be started: ${result.why}: ${lastLine(said) || 'it said nothing'} (${effects.log})${said.includes(ALLOCATED) ? `. ${PORT_KEPT}` : ''}`,
     );
+  }
   return healthy({ name, env, deadline, timeoutMs, before }, effects);
 }
+
+/** An engine's words for a port that it gave to a container: a program that listens on one is an `address already in use`. */
+const ALLOCATED = 'port is already allocated';
+/** Killed while it starts a container, it finds the port among its own once more. https://github.com/moby/libnetwork/issues/2448 */
+const PORT_KEPT = 'If no container has that port, Docker has kept it since it was killed: restart Docker, then run `git coppice up`.';
 
 /** What to say of an engine that was met once. */
 function goneForGood({ engine, name }: Made): string {
