@@ -447,11 +447,27 @@ test.for([0, 100, 150, 200, 250, 300])(
       await engine.restart();
       up = await world.coppice(a, 'up');
     }
-    expect([up.code, things('shop-a').length, port(a)], up.stderr).toEqual([0, 4, '18090']);
+    expect([up.code, engine.docker('ps', '-q').length, port(a)], up.stderr).toEqual([0, 2, '18090']);
     expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
-    expect(things('shop-a')).toEqual([]);
+    expect([...things('shop-a'), ...engine.docker('volume', 'ls', '-q')]).toEqual([]);
   },
 );
+
+test('a volume whose labels Docker did not write down goes with the project when its name was free before, and stays when not', async () => {
+  const world = makeWorld();
+  const main = await shop(world, 'v2');
+  engine.docker('volume', 'create', 'shop-b_data');
+  for (const name of ['a', 'b']) expect((await add(world, main, name)).code).toBe(0);
+  expect(things('shop-b').length).toBe(3);
+  engine.docker('rm', '-f', ...things('shop-a').filter((name) => name.endsWith('-1')));
+  engine.docker('volume', 'rm', 'shop-a_data');
+  engine.docker('volume', 'create', 'shop-a_data');
+  const up = await world.coppice(path.join(world.root, 'a'), 'up');
+  expect([up.code, things('shop-a').length], up.stderr).toEqual([0, 3]);
+  for (const name of ['a', 'b']) expect((await world.coppice(main, 'remove', `../${name}`)).code).toBe(0);
+  expect([...things('shop-a'), ...things('shop-b'), ...engine.docker('volume', 'ls', '-q')]).toEqual(['shop-b_data']);
+  engine.docker('volume', 'rm', 'shop-b_data');
+});
 
 test.for(['v2', 'v1'] as const)(
   'with Compose %s, a port that a container has by then is said to be allocated, and how to free it',

@@ -98,6 +98,8 @@ test('what cannot be isolated is said with its line', async () => {
     expect.stringMatching(/^shared-things\.yaml:25: all worktrees share the network `outside`/),
   ]);
   expect([project.volumes, project.networks]).toEqual([['mine'], ['default', 'back']]);
+  expect(project.plainVolumes).toEqual([]);
+  expect((await readProject(FIXTURES, ['rails.yaml'])).plainVolumes).toEqual(['pg', 'bundle']);
 });
 
 test('ports come from merged, extended and included files, and tags of Compose undo them', async () => {

@@ -114,16 +114,39 @@ export async function thingsOf(project: string, env: NodeJS.ProcessEnv, kinds: r
     const list = kind === 'container' ? ['ps', '-a', '--no-trunc'] : [kind, 'ls', ...(kind === 'network' ? ['--no-trunc'] : [])];
     const ids = (await mustAsk([...list, '-q', '--filter', `label=${PROJECT}=${project}`], env)).split('\n').filter(Boolean);
     for (const id of ids) {
-      const inspected = await ask('docker', [kind, 'inspect', id], env);
-      // It went between the two questions.
-      if (!inspected.ok && /no such/i.test(inspected.last)) continue;
-      if (!inspected.ok) throw new Failure(`The Docker engine did not say what ${kind} ${id.slice(0, 12)} is: ${inspected.last}.`);
-      const [found] = JSON.parse(inspected.stdout) as [
-        { Name: string; Labels?: Record<string, string>; Config?: { Labels?: Record<string, string> } },
-      ];
-      const labels = found.Config?.Labels ?? found.Labels ?? {};
-      if (labels[PROJECT] === project) things.push({ kind, id, name: found.Name.replace(/^\//, ''), labels });
+      const thing = await inspect(kind, id, env);
+      if (thing?.labels[PROJECT] === project) things.push(thing);
     }
+  }
+  return things;
+}
+
+/** Null when it went meanwhile. */
+async function inspect(kind: Kind, id: string, env: NodeJS.ProcessEnv): Promise<Thing | null> {
+  const inspected = await ask('docker', [kind, 'inspect', id], env);
+  if (!inspected.ok && /no such/i.test(inspected.last)) return null;
+  if (!inspected.ok) throw new Failure(`The Docker engine did not say what ${kind} ${id.slice(0, 12)} is: ${inspected.last}.`);
+  const [found] = JSON.parse(inspected.stdout) as [
+    { Name: string; Labels?: Record<string, string>; Config?: { Labels?: Record<string, string> } },
+  ];
+  return { kind, id, name: found.Name.replace(/^\//, ''), labels: found.Config?.Labels ?? found.Labels ?? {} };
+}
+
+/** Which of these volumes are there. @throws {Failure} when the engine cannot say */
+export async function volumesThere(names: readonly string[], env: NodeJS.ProcessEnv): Promise<string[]> {
+  if (names.length === 0) return [];
+  return (await mustAsk(['volume', 'ls', '-q'], env)).split('\n').filter((name) => names.includes(name));
+}
+
+/**
+ * Of volumes by these names, those that bear no label of Compose's or ours. Docker makes a volume and then writes down its labels:
+ * killed in between, it has it without them. @throws {Failure} when the engine cannot say
+ */
+export async function unlabelledVolumes(names: readonly string[], env: NodeJS.ProcessEnv): Promise<Thing[]> {
+  const things: Thing[] = [];
+  for (const name of await volumesThere(names, env)) {
+    const thing = await inspect('volume', name, env);
+    if (thing && thing.labels[PROJECT] === undefined && markOn(thing) === undefined) things.push(thing);
   }
   return things;
 }

@@ -29,6 +29,8 @@ export interface ComposeProject {
   /** Volumes and networks that belong to the project alone: they can bear a mark. */
   volumes: string[];
   networks: string[];
+  /** Of the volumes, those that Compose calls `<project>_<volume>`. */
+  plainVolumes: string[];
   /** What cannot be told apart for worktrees, each with its place. */
   warnings: string[];
 }
@@ -163,6 +165,11 @@ export async function readProject(worktree: string, names: readonly string[], en
     services: [...services.values()],
     volumes: own('volumes').filter((name) => !shared('volumes').has(name)),
     networks: [...new Set(['default', ...own('networks')])].filter((name) => !shared('networks').has(name)),
+    plainVolumes: own('volumes').filter((name) =>
+      files.every(({ data }) =>
+        entries(data.volumes).every(([other, spec]) => other !== name || (!isShared(spec) && spec.name === undefined)),
+      ),
+    ),
     warnings: files.flatMap(warningsOf),
   };
 }

@@ -61,6 +61,11 @@ export function portsMade(made: Made): Record<string, number> {
   return JSON.parse(made.ports ?? '{}') as Record<string, number>;
 }
 
+/** The names of volumes that were free when they became the project's. */
+export function volumesMade(made: Made): string[] {
+  return (JSON.parse(made.volumes ?? '[]') as string[]).filter((volume) => volume.startsWith(`${made.name}_`));
+}
+
 export function nameClaim(name: string): string {
   return `compose-${name}`;
 }

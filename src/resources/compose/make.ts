@@ -6,10 +6,10 @@ import { openStateDir } from '../../ledger/state-dir.ts';
 import { Failure } from '../../outcome.ts';
 import { allFree, listeningPorts, usable } from '../../slot.ts';
 import type { Created, ResolvedResource, ResourceEffects } from '../resource.ts';
-import { ask, type Compose, engineAddress, findCompose, findEngine, thingsOf } from './engine.ts';
+import { ask, type Compose, engineAddress, findCompose, findEngine, reachEngine, thingsOf, volumesThere } from './engine.ts';
 import { type ComposeProject, findComposeFiles, readProject } from './file.ts';
 import { type Generated, overriding, rewriting } from './generate.ts';
-import { folderOf, hash, MAX_NAME, type Made, nameClaim, portClaims, portsMade, resolvedFrom, within } from './made.ts';
+import { folderOf, hash, MAX_NAME, type Made, nameClaim, portClaims, portsMade, resolvedFrom, volumesMade, within } from './made.ts';
 import { blockName, findBlock, isTaken, type PortFinder, type Published, portsIn, readPort } from './ports.ts';
 
 /** Of a longer range than this the main worktree's ports are not kept: a claim is a file. Docker takes minutes for such a range. */
@@ -63,6 +63,7 @@ export async function make(resolved: ResolvedResource, effects: ResourceEffects)
   const { project, published, missing, ports } = await generate(made, effects, overrides);
   for (const warning of project.warnings) effects.say(warning);
   made = await ownProject(made, effects);
+  made = { ...made, volumes: JSON.stringify(await ownVolumes(project, made, effects)) };
   const stale = portClaims(portsMade(made)).filter((name) => !portClaims(ports).includes(name));
   for (const [block, first] of Object.entries(ports)) {
     if (portClaims({ [block]: first }).every((name) => effects.claim(name))) continue;
@@ -105,6 +106,17 @@ async function ownProject(made: Made, effects: ResourceEffects): Promise<Made> {
   throw new Failure(
     `Every name that the Compose project could have is taken, \`${wanted}\` first. \`docker compose ls -a\` shows whose they are.`,
   );
+}
+
+/** The names of its volumes: of those that were not its own yet, the ones that nobody has. */
+async function ownVolumes({ plainVolumes }: ComposeProject, made: Made, effects: ResourceEffects): Promise<string[]> {
+  const known = volumesMade(made);
+  const more = plainVolumes.map((volume) => `${made.name}_${volume}`).filter((name) => !known.includes(name));
+  if (more.length === 0) return known;
+  const { env, state } = await reachEngine(made, process.env, effects.signal);
+  if (!('id' in state) || state.id !== made.engine) return known;
+  const there = await volumesThere(more, env);
+  return [...known, ...more.filter((name) => !there.includes(name))];
 }
 
 async function portFinder(effects: ResourceEffects): Promise<PortFinder> {

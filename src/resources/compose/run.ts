@@ -19,7 +19,9 @@ import {
   reachEngine,
   removeThing,
   thingsOf,
+  unlabelledVolumes,
 } from './engine.ts';
+import { volumesMade } from './made.ts';
 
 type Made = Record<string, string>;
 
@@ -177,6 +179,7 @@ export async function removeProject(made: Made, worktreeId: string, kinds: reado
       throw new Failure(
         `The ${foreign.kind} ${foreign.name} has the label of the Compose project ${name}, and the mark of another worktree. Nothing of the project was removed; look at it with \`docker ${foreign.kind} inspect ${foreign.name}\`.`,
       );
+    if (kinds.includes('volume')) things.push(...(await unlabelledVolumes(volumesMade(made), env)));
     if (things.length === 0) return;
     if (round === ROUNDS)
       throw new Failure(`The Compose project ${name} comes back while it is removed. End what starts it, then run \`git coppice gc\`.`);
