@@ -405,8 +405,7 @@ test('two set-ups of one worktree at once come to one project', async () => {
 
 test('an engine that dies while a service gets healthy fails the set-up, and up makes it whole', async () => {
   const world = makeWorld();
-  const slow = SHOP.replace('touch /data/x', 'sleep 5; touch /data/x').replace('test -e /data/x]', 'test -e /data/x], retries: 1000');
-  const main = await shop(world, 'v2', { 'compose.yaml': slow });
+  const main = await shop(world, 'v2', { 'compose.yaml': healthyAfter(5) });
   const running = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
   await until(() => wasProbed('shop-a-db-1') || running.child.exitCode !== null, 'a health check');
   await engine.kill();
@@ -418,6 +417,11 @@ test('an engine that dies while a service gets healthy fails the set-up, and up 
   expect((await world.coppice(main, 'remove', '../a')).code).toBe(0);
   expect(things('shop-a')).toEqual([]);
 });
+
+/** A database that takes its time, in seconds. */
+function healthyAfter(seconds: number): string {
+  return SHOP.replace('touch /data/x', `sleep ${seconds}; touch /data/x`).replace('test -e /data/x]', 'test -e /data/x], retries: 1000');
+}
 
 function wasProbed(container: string): boolean {
   const there = engine.docker('ps', '-q', '--filter', `name=${container}`);
@@ -432,7 +436,7 @@ test.for([0, 100, 150, 200, 250, 300])(
   'an engine that dies %i ms into the start fails the set-up, and up makes it whole, at the latest when the engine was started anew',
   async (moment) => {
     const world = makeWorld();
-    const main = await shop(world, 'v2');
+    const main = await shop(world, 'v2', { 'compose.yaml': healthyAfter(2) });
     const running = start(world, main, 'git', ['worktree', 'add', '../a', '-b', 'a']);
     await until(() => things('shop-a').length > 0 || running.child.exitCode !== null, 'the start');
     await new Promise((resolve) => setTimeout(resolve, moment));
