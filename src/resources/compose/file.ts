@@ -160,16 +160,13 @@ export async function readProject(worktree: string, names: readonly string[], en
   const own = (kind: 'volumes' | 'networks') => [...new Set(files.flatMap(({ data }) => entries(data[kind]).map(([name]) => name)))];
   const shared = (kind: 'volumes' | 'networks') =>
     new Set(files.flatMap(({ data }) => entries(data[kind]).flatMap(([name, spec]) => (isShared(spec) ? [name] : []))));
+  const volumes = own('volumes').filter((name) => !shared('volumes').has(name));
   return {
     files: files.filter(({ path: file }) => names.some((name) => path.resolve(worktree, name) === file)),
     services: [...services.values()],
-    volumes: own('volumes').filter((name) => !shared('volumes').has(name)),
+    volumes,
     networks: [...new Set(['default', ...own('networks')])].filter((name) => !shared('networks').has(name)),
-    plainVolumes: own('volumes').filter((name) =>
-      files.every(({ data }) =>
-        entries(data.volumes).every(([other, spec]) => other !== name || (!isShared(spec) && spec.name === undefined)),
-      ),
-    ),
+    plainVolumes: volumes.filter((name) => files.every(({ data }) => new Map(entries(data.volumes)).get(name)?.name === undefined)),
     warnings: files.flatMap(warningsOf),
   };
 }
