@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { heldPorts, records } from '../fixtures/ledger.ts';
 import { stopped } from '../fixtures/stopped.ts';
-import { CLI, isAlive, makeWorld, read, start, until, type World } from '../fixtures/world.ts';
+import { CLI, commandLines, isAlive, makeWorld, read, start, until, type World } from '../fixtures/world.ts';
 
 /** Its `destroy` waits until the test opens a gate, so that what others do meanwhile does not hang on how fast it is. */
 const CONFIG = `keep: 1s
@@ -19,21 +19,9 @@ resources:
       rm "$STORES/$COPPICE_NAME"
 `;
 
-/** Whether a process of this world works: a cleanup in the background, also one that finds nothing to do. */
-function atWork(world: World): boolean {
-  return fs.readdirSync('/proc').some((pid) => {
-    try {
-      return /^\d+$/.test(pid) && read('/proc', pid, 'environ').includes(world.root);
-    } catch {
-      // It has ended in the meantime, or is another user's.
-      return false;
-    }
-  });
-}
-
 async function shop(world: World) {
   // One that only begins when the world has been removed would make the state folder again.
-  onTestFinished(() => until(() => !atWork(world), 'the cleanups in the background end'));
+  onTestFinished(() => until(() => commandLines(world).length === 0, 'the cleanups in the background end'));
   const stores = path.join(world.root, 'stores');
   fs.mkdirSync(stores);
   world.env.STORES = stores;

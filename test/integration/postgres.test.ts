@@ -10,7 +10,7 @@ import { countPoints, JOURNAL, killedAfter } from '../fixtures/faults.ts';
 import { records } from '../fixtures/ledger.ts';
 import { freePort } from '../fixtures/servers/free-port.ts';
 import { startPostgres } from '../fixtures/servers/postgres.ts';
-import { CLI, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
+import { CLI, commandLines, makeWorld, read, start, until, type World, writeFiles } from '../fixtures/world.ts';
 
 const server = await startPostgres();
 const CONFIG = 'resources: { DATABASE_URL: postgres }\n';
@@ -427,15 +427,7 @@ test('a password is in no argument, output, log or file of the ledger', async ()
   let over = false;
   const looking = (async () => {
     for (; !over; await new Promise((resolve) => setImmediate(resolve)))
-      for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-        try {
-          const line = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-          const isOfThisTest = fs.readFileSync(`/proc/${pid}/environ`, 'utf8').includes(world.root);
-          if (isOfThisTest && (line.includes('pg_dump') || line.includes('psql'))) seen += `${line}\n`;
-        } catch {
-          // ended meanwhile
-        }
-      }
+      for (const line of commandLines(world)) if (/pg_dump|psql/.test(line)) seen += `${line}\n`;
   })();
   const { code, stderr, stdout } = await add(world, main, 'a');
   over = true;
